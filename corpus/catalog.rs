@@ -1,0 +1,89 @@
+//! What a run published: every input, model, pipeline and output by digest. Written last.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::RawRead;
+use crate::store::Output;
+use crate::{Counts, Digest};
+
+/// The name of the catalog in a run's folder.
+pub const CATALOG: &str = "catalog.json";
+
+/// The layout of everything below a run's folder. It changes when an old reader could be misled.
+pub const FORMAT: u32 = 1;
+
+/// The answer to "where did this token come from".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// [`FORMAT`] when it was written.
+    pub format: u32,
+    /// The pipeline's name: its path below `pipelines/`, without `.yaml`.
+    pub pipeline: String,
+    /// The digest of the pipeline with all its options.
+    pub pipeline_digest: Digest,
+    /// The tokenizer, if the pipeline has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tokenizer: Option<TokenizerEntry>,
+    /// What became of each slice.
+    pub slices: BTreeMap<String, SliceEntry>,
+}
+
+/// The tokenizer that made the tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerEntry {
+    /// The name that the pipeline gives it.
+    pub name: String,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// One more than its highest id.
+    pub vocab_size: u32,
+    /// The token after each document.
+    pub end_of_document: u32,
+}
+
+/// One slice of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceEntry {
+    /// Read, kept, dropped by reason, unusable by reason, bytes, tokens.
+    pub counts: Counts,
+    /// The raw files, in the order in which they were read.
+    pub inputs: Vec<RawRead>,
+    /// Files of kept documents, in manifest order.
+    pub documents: Vec<Output>,
+    /// Files of dropped documents and unusable records.
+    pub dropped: Vec<Output>,
+    /// Token shards, in manifest order.
+    pub shards: Vec<ShardEntry>,
+}
+
+/// One shard with its provenance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// The token file.
+    pub bin: Output,
+    /// The index file.
+    pub idx: Output,
+    /// Where each document came from.
+    pub provenance: Output,
+    /// Documents in it.
+    pub documents: u64,
+    /// Tokens in it, end-of-document tokens included.
+    pub tokens: u64,
+}
+
+impl Catalog {
+    /// All published files.
+    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.slices.values().flat_map(SliceEntry::outputs)
+    }
+}
+
+impl SliceEntry {
+    /// All files of this slice.
+    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
+        let shards = self.shards.iter().flat_map(|shard| [&shard.bin, &shard.idx, &shard.provenance]);
+        self.documents.iter().chain(&self.dropped).chain(shards)
+    }
+}

@@ -1,0 +1,144 @@
+//! BLAKE3 digests: of contents, of options, of tasks.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A BLAKE3 digest, 32 bytes, written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The digest of anything that serde can write, through its JSON.
+    pub fn of_value(value: &impl Serialize) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        // Writing into a hasher cannot fail, and our types have string keys only.
+        let written = serde_json::to_writer(&mut hasher, value);
+        debug_assert!(written.is_ok());
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    /// The digest and length of a file.
+    pub fn of_file(path: &Path) -> Result<(Digest, u64)> {
+        let mut file = std::fs::File::open(path).map_err(Error::io("cannot open", path))?;
+        let mut reader = Hashing::new(&mut file);
+        io::copy(&mut reader, &mut io::sink()).map_err(Error::io("cannot read", path))?;
+        Ok((reader.digest(), reader.length()))
+    }
+
+    /// The first digits, enough to tell tasks apart in a file name.
+    pub fn short(&self) -> String {
+        self.to_string()[..8].to_owned()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Digest, String> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(format!("`{text}` is not a digest of 64 hexadecimal digits"));
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |d: u8| (d as char).to_digit(16).unwrap_or(0) as u8;
+            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Passes bytes through, to or from `inner`, and takes their digest and number on the way.
+pub struct Hashing<T> {
+    inner: T,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<T> Hashing<T> {
+    /// Starts with nothing seen.
+    pub fn new(inner: T) -> Hashing<T> {
+        Hashing { inner, hasher: blake3::Hasher::new(), bytes: 0 }
+    }
+
+    /// The digest of what has passed so far.
+    pub fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// How many bytes have passed so far.
+    pub fn length(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What the bytes come from or go to.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    fn saw(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.saw(&into[..read]);
+        Ok(read)
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.saw(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[test]
+fn a_digest_reads_back_as_written() {
+    let digest = Digest::of(b"red");
+    assert_eq!(digest.to_string().parse(), Ok(digest));
+    assert!("red".parse::<Digest>().is_err());
+}

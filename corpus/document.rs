@@ -1,0 +1,240 @@
+//! One text, with its id, what the source said of it and what we measured of it.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::{Characters, Lines};
+use crate::token::{TokenId, Tokenizer};
+
+/// Which record of which raw file a document is: stable when files are regrouped.
+///
+/// Written `github/repos-000.json.gz#17`: the slice, the raw file's name, the record's number
+/// from 0.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentId {
+    /// The raw file, its slice first.
+    pub raw_file: Arc<str>,
+    /// The record's number in that file, from 0.
+    pub record: u64,
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.raw_file, self.record)
+    }
+}
+
+/// What the source said of a document: the fields that most sources have, each on its own, and
+/// all of them as the source wrote them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Where the document stands on the web.
+    pub url: Option<Box<str>>,
+    /// `owner/name` of a repository.
+    pub repository: Option<Box<str>>,
+    /// Path inside the repository or archive.
+    pub path: Option<Box<str>>,
+    /// Licence, as the source names it.
+    pub license: Option<Box<str>>,
+    /// Language, natural or of a program.
+    pub language: Option<Box<str>>,
+    /// When it was made or fetched, as the source writes it.
+    pub timestamp: Option<Box<str>>,
+    /// All that the source said, as one JSON object in the source's order and spelling.
+    pub json: String,
+}
+
+/// The names of [`Meta`]'s own fields, in the order of its columns.
+pub const META_FIELDS: [&str; 6] = ["url", "repository", "path", "license", "language", "timestamp"];
+
+impl Meta {
+    /// The fields in the order of [`META_FIELDS`].
+    pub fn fields(&self) -> [Option<&str>; 6] {
+        [&self.url, &self.repository, &self.path, &self.license, &self.language, &self.timestamp]
+            .map(|field| field.as_deref())
+    }
+
+    /// The fields in the order of [`META_FIELDS`], to be written to.
+    pub fn fields_mut(&mut self) -> [&mut Option<Box<str>>; 6] {
+        [
+            &mut self.url,
+            &mut self.repository,
+            &mut self.path,
+            &mut self.license,
+            &mut self.language,
+            &mut self.timestamp,
+        ]
+    }
+}
+
+/// The type of a signal's column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignalKind {
+    /// A whole number.
+    Integer,
+    /// A number with a fraction.
+    Number,
+    /// A word.
+    Text,
+}
+
+/// A signal that a stage writes: known before a byte is read, so that its column is too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SignalSpec {
+    /// The column's name.
+    pub name: &'static str,
+    /// The column's type.
+    pub kind: SignalKind,
+    /// What it says, in a line.
+    pub about: &'static str,
+}
+
+/// A measured value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Number(f64),
+    /// A word.
+    Text(Box<str>),
+}
+
+/// What was measured of a document, by name. A stage writes only what it declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signals(Vec<(&'static str, Signal)>);
+
+impl Signals {
+    /// Writes a signal, over an earlier one of the same name.
+    pub fn set(&mut self, name: &'static str, value: Signal) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Reads a signal.
+    pub fn get(&self, name: &str) -> Option<&Signal> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many were measured.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// One text with its id, meta and signals.
+///
+/// Lines, characters and tokens are made once, on first use, however many stages ask for them,
+/// and forgotten when the text is edited.
+#[derive(Debug)]
+pub struct Document {
+    /// Where it came from.
+    pub id: DocumentId,
+    text: String,
+    views: Views,
+    /// What the source said of it.
+    pub meta: Meta,
+    /// What we measured of it.
+    pub signals: Signals,
+    read_bytes: u64,
+    edits: u32,
+}
+
+#[derive(Debug, Default)]
+struct Views {
+    lines: OnceCell<Lines>,
+    characters: OnceCell<Characters>,
+    tokens: OnceCell<Vec<TokenId>>,
+}
+
+impl Document {
+    /// A document as its source read it.
+    pub fn new(id: DocumentId, text: String, meta: Meta) -> Document {
+        let read_bytes = text.len() as u64;
+        Document { id, text, views: Views::default(), meta, signals: Signals::default(), read_bytes, edits: 0 }
+    }
+
+    /// A document as an earlier pass left it: with the bytes that it had when it was first read,
+    /// and its tokens if they were made before.
+    pub fn restored(self, read_bytes: u64, tokens: Option<Vec<TokenId>>) -> Document {
+        let views = Views::default();
+        if let Some(tokens) = tokens {
+            // A new cell is empty.
+            let _ = views.tokens.set(tokens);
+        }
+        Document { read_bytes, views, ..self }
+    }
+
+    /// The text, after all edits so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Replaces the text. What was derived from the old one is forgotten.
+    pub fn edit(&mut self, text: String) {
+        self.text = text;
+        self.views = Views::default();
+        self.edits += 1;
+    }
+
+    /// How many edits there were in this pass.
+    pub fn edits(&self) -> u32 {
+        self.edits
+    }
+
+    /// Bytes of text when it was first read.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
+    }
+
+    /// How long its lines are.
+    pub fn lines(&self) -> &Lines {
+        self.views.lines.get_or_init(|| Lines::of(&self.text))
+    }
+
+    /// What kinds of characters it has.
+    pub fn characters(&self) -> &Characters {
+        self.views.characters.get_or_init(|| Characters::of(&self.text))
+    }
+
+    /// Its tokens, without an end-of-document token. A pipeline has one tokenizer.
+    pub fn tokens(&self, tokenizer: &dyn Tokenizer) -> &[TokenId] {
+        self.views.tokens.get_or_init(|| {
+            let mut tokens = Vec::with_capacity(self.text.len() / 3 + 1);
+            tokenizer.encode(&self.text, &mut tokens);
+            tokens
+        })
+    }
+
+    /// Its tokens, if a stage has asked for them already.
+    pub fn known_tokens(&self) -> Option<&[TokenId]> {
+        self.views.tokens.get().map(Vec::as_slice)
+    }
+
+    /// Roughly the bytes that it takes in memory: what queues are bounded by.
+    pub fn footprint(&self) -> usize {
+        let tokens = self.views.tokens.get().map_or(0, |tokens| 4 * tokens.capacity());
+        size_of::<Document>() + self.text.capacity() + self.meta.json.capacity() + 256 + tokens
+    }
+}
+
+#[test]
+fn an_edit_forgets_what_was_derived() {
+    let id = DocumentId { raw_file: "c4/a.json".into(), record: 0 };
+    let mut document = Document::new(id, "one\ntwo".into(), Meta::default());
+    assert_eq!(document.lines().count, 2);
+    document.edit("one".into());
+    assert_eq!(document.lines().count, 1);
+    assert_eq!(document.read_bytes(), 7);
+}

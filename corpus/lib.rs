@@ -1,0 +1,28 @@
+//! The nouns of the toolkit: what flows (documents, signals, counts, tokens) and what lies on
+//! disk (the store, tables of documents, shards, the catalog).
+//!
+//! Nothing here knows a slice, a stage or a command. Sources and stages build on this crate and
+//! never on each other; the trainer builds on it alone, without Parquet (feature `table`).
+#![warn(missing_docs)]
+
+pub mod catalog;
+pub mod counts;
+pub mod dialect;
+pub mod digest;
+pub mod document;
+mod error;
+pub mod manifest;
+pub mod shard;
+pub mod sorted;
+pub mod store;
+#[cfg(feature = "table")]
+pub mod table;
+pub mod text;
+pub mod token;
+
+pub use counts::{Counts, Evidence, Reason, StageCounts, Tally, Verdict};
+pub use digest::Digest;
+pub use document::{Document, DocumentId, Meta, Signal, SignalKind, SignalSpec, Signals};
+pub use error::{Error, Result};
+pub use manifest::RawFile;
+pub use token::{TokenId, Tokenizer};

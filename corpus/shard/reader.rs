@@ -1,0 +1,197 @@
+//! Opens shards without reading them: the operating system brings in the pages that are used.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::{MAGIC, TokenWidth, VERSION};
+use crate::token::TokenId;
+use crate::{Error, Result};
+
+/// A shard whose index was checked: every document lies inside the token file.
+#[derive(Debug)]
+pub struct Shard {
+    path: PathBuf,
+    bin: Option<Mmap>,
+    idx: Mmap,
+    width: TokenWidth,
+    documents: usize,
+    tokens: u64,
+}
+
+const HEADER: usize = 9 + 8 + 1 + 8 + 8;
+
+impl Shard {
+    /// Opens `PREFIX.bin` and `PREFIX.idx`, given the path of either or the prefix.
+    pub fn open(path: &Path) -> Result<Shard> {
+        let with = |ending: &str| match path.extension().and_then(|e| e.to_str()) {
+            Some("bin" | "idx") => path.with_extension(ending),
+            _ => PathBuf::from(format!("{}.{ending}", path.display())),
+        };
+        let (bin_path, idx_path) = (with("bin"), with("idx"));
+        let Some(idx) = map(&idx_path)? else { return Err(Error::damaged(&idx_path, "is empty")) };
+        let bin = map(&bin_path)?;
+        let damaged = |detail: String| Error::damaged(&idx_path, detail);
+        if idx.len() < HEADER || &idx[..9] != MAGIC {
+            return Err(damaged("is not an index of tokens (`MMIDIDX`)".into()));
+        }
+        if u64_at(&idx, 9) != VERSION {
+            return Err(damaged(format!("is of version {}, not {VERSION}", u64_at(&idx, 9))));
+        }
+        let width = match idx[17] {
+            8 => TokenWidth::U16,
+            4 => TokenWidth::I32,
+            code => return Err(damaged(format!("has token type {code}; 8 (u16) and 4 (i32) are known"))),
+        };
+        let sequences = u64_at(&idx, 18);
+        let bounds = u64_at(&idx, 26);
+        let whole = (sequences as u128) * 12 + (bounds as u128) * 8 + HEADER as u128;
+        if whole != idx.len() as u128 || bounds != sequences + 1 {
+            return Err(damaged(format!("is {} bytes long, its header asks for {whole}", idx.len())));
+        }
+        let mut shard =
+            Shard { path: bin_path, bin, idx, width, documents: sequences as usize, tokens: 0 };
+        shard.check()?;
+        Ok(shard)
+    }
+
+    fn check(&mut self) -> Result<()> {
+        let mut offset = 0u64;
+        for document in 0..self.documents {
+            let length = self.length(document);
+            if length < 0 || self.offset(document) != offset {
+                return Err(Error::damaged(&self.path, format!("the index is wrong at document {document}")));
+            }
+            offset += length as u64 * self.width.bytes() as u64;
+        }
+        let bytes = self.bin.as_ref().map_or(0, |bin| bin.len()) as u64;
+        if offset != bytes {
+            return Err(Error::damaged(&self.path, format!("{bytes} bytes long, the index asks for {offset}")));
+        }
+        self.tokens = offset / self.width.bytes() as u64;
+        Ok(())
+    }
+
+    fn length(&self, document: usize) -> i32 {
+        u32_at(&self.idx, HEADER + 4 * document) as i32
+    }
+
+    fn offset(&self, document: usize) -> u64 {
+        u64_at(&self.idx, HEADER + 4 * self.documents + 8 * document)
+    }
+
+    /// How many documents it has.
+    pub fn documents(&self) -> usize {
+        self.documents
+    }
+
+    /// How many tokens it has.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// How wide a token is.
+    pub fn width(&self) -> TokenWidth {
+        self.width
+    }
+
+    /// The tokens of a document, in order; nothing for a number past the last.
+    pub fn document(&self, number: usize) -> impl Iterator<Item = TokenId> + '_ {
+        let bytes: &[u8] = match &self.bin {
+            Some(bin) if number < self.documents => {
+                let start = self.offset(number) as usize;
+                &bin[start..start + self.length(number) as usize * self.width.bytes()]
+            }
+            _ => &[],
+        };
+        let width = self.width;
+        bytes.chunks_exact(width.bytes()).map(move |token| match width {
+            TokenWidth::U16 => TokenId::from(u16::from_le_bytes([token[0], token[1]])),
+            TokenWidth::I32 => u32_at(token, 0),
+        })
+    }
+}
+
+/// Maps a file; an empty one cannot be mapped.
+#[allow(unsafe_code)]
+fn map(path: &Path) -> Result<Option<Mmap>> {
+    let file = File::open(path).map_err(Error::io("cannot open", path))?;
+    if file.metadata().map_err(Error::io("cannot open", path))?.len() == 0 {
+        return Ok(None);
+    }
+    // SAFETY: shards are sealed: they are renamed into place whole and never written again. A
+    // process that truncates one while it is mapped breaks this, as it would for every reader.
+    let mapped = unsafe { Mmap::map(&file) };
+    mapped.map(Some).map_err(Error::io("cannot map", path))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut four = [0; 4];
+    four.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(four)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(eight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::ShardWriter;
+    use crate::store::Store;
+
+    fn written(vocab_size: u32) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let mut writer = ShardWriter::new(&store, "s", vocab_size, 0).unwrap();
+        writer.push(&[5, 6, 7], true).unwrap();
+        writer.push(&[], true).unwrap();
+        writer.push(&[9], false).unwrap();
+        writer.seal(&store).unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for vocab_size in [100, 70_000] {
+            let (_folder, store) = written(vocab_size);
+            let shard = Shard::open(&store.path("s.bin")).unwrap();
+            let documents: Vec<Vec<TokenId>> = (0..3).map(|n| shard.document(n).collect()).collect();
+            assert_eq!(documents, [vec![5, 6, 7, 0], vec![0], vec![9]]);
+            assert_eq!((shard.documents(), shard.tokens()), (3, 6));
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_the_published_format() {
+        let (_folder, store) = written(100);
+        assert_eq!(store.read("s.bin").unwrap(), [5, 0, 6, 0, 7, 0, 0, 0, 0, 0, 9, 0]);
+        let mut idx = b"MMIDIDX\0\0\x01\0\0\0\0\0\0\0\x08\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0".to_vec();
+        idx.extend([4i32, 1, 1].map(i32::to_le_bytes).concat());
+        idx.extend([0i64, 8, 10, 0, 1, 2, 3].map(i64::to_le_bytes).concat());
+        assert_eq!(store.read("s.idx").unwrap(), idx);
+    }
+
+    #[test]
+    fn a_shard_cut_short_does_not_open() {
+        let (_folder, store) = written(100);
+        for name in ["s.bin", "s.idx"] {
+            let whole = store.read(name).unwrap();
+            std::fs::write(store.path(name), &whole[..whole.len() - 2]).unwrap();
+            assert!(Shard::open(&store.path("s.bin")).is_err(), "{name}");
+            std::fs::write(store.path(name), whole).unwrap();
+        }
+        assert!(Shard::open(&store.path("s.idx")).is_ok());
+    }
+
+    #[test]
+    fn a_token_beyond_the_vocabulary_is_refused() {
+        let (_folder, store) = written(100);
+        let mut writer = ShardWriter::new(&store, "t", 100, 0).unwrap();
+        assert!(writer.push(&[100], true).is_err());
+    }
+}

@@ -1,0 +1,314 @@
+//! Fixed-width records, sorted in bounded memory, and files of them that are read by range.
+//!
+//! This is how a dedup compares a corpus that is never in memory: each task leaves a sorted file
+//! of sketches, and whoever resolves a range of keys reads that range of every file.
+//!
+//! A file is `RPSORTED`, the record's width (u32), the number of records (u64), the records in
+//! ascending order, then a sparse index: every `step`-th record, after `step` (u64) itself.
+//! Numbers are little-endian; records compare as bytes.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::store::{Aside, Output, Store};
+use crate::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"RPSORTED";
+const HEADER: u64 = 8 + 4 + 8;
+const INDEX_ENTRIES: u64 = 1024;
+
+/// Sorts records in at most `memory` bytes; what does not fit is spilled in sorted runs.
+pub struct Sorter<'s, const N: usize> {
+    store: &'s Store,
+    records: Vec<[u8; N]>,
+    capacity: usize,
+    runs: Vec<Run>,
+    count: u64,
+}
+
+struct Run(PathBuf);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Best effort: scratch is swept later.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl<'s, const N: usize> Sorter<'s, N> {
+    /// An empty sorter that spills into the store's scratch.
+    pub fn new(store: &'s Store, memory: usize) -> Self {
+        let capacity = (memory / N).max(1024);
+        Sorter { store, records: Vec::new(), capacity, runs: Vec::new(), count: 0 }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: [u8; N]) -> Result<()> {
+        if self.records.len() == self.capacity {
+            self.spill()?;
+        }
+        // Doubling would take up to three times the memory while it copies.
+        if self.records.len() == self.records.capacity() {
+            let more = self.records.len().clamp(1024, 1 << 16).min(self.capacity - self.records.len());
+            self.records.reserve_exact(more);
+        }
+        self.records.push(record);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// How many records there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        self.records.sort_unstable();
+        let path = self.store.scratch_path("run");
+        let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
+        let run = Run(path);
+        let mut to = BufWriter::with_capacity(1 << 16, file);
+        for record in &self.records {
+            to.write_all(record).map_err(Error::io("cannot write", &run.0))?;
+        }
+        to.flush().map_err(Error::io("cannot write", &run.0))?;
+        self.records.clear();
+        self.runs.push(run);
+        Ok(())
+    }
+
+    /// Hands out the records in ascending order.
+    pub fn sorted(mut self) -> Result<Merge<N>> {
+        if !self.runs.is_empty() {
+            self.spill()?;
+            self.records = Vec::new();
+        }
+        self.records.sort_unstable();
+        let each = (self.capacity * N / (self.runs.len() + 1)).clamp(4 << 10, 256 << 10);
+        let mut merge =
+            Merge { memory: std::mem::take(&mut self.records).into_iter(), heap: BinaryHeap::new(), open: Vec::new() };
+        for (index, run) in self.runs.drain(..).enumerate() {
+            let file = File::open(&run.0).map_err(Error::io("cannot open", &run.0))?;
+            merge.open.push((BufReader::with_capacity(each, file), run));
+            merge.refill(index)?;
+        }
+        Ok(merge)
+    }
+
+    /// Writes the records, sorted, as a file under `name`.
+    pub fn publish(self, name: &str) -> Result<Output> {
+        let count = self.count;
+        let mut file = SortedWriter::<N>::new(self.store.aside(name)?, count)?;
+        for record in self.sorted()? {
+            file.push(&record?)?;
+        }
+        file.publish()
+    }
+}
+
+/// Records in ascending order, from memory or from several runs.
+pub struct Merge<const N: usize> {
+    memory: std::vec::IntoIter<[u8; N]>,
+    heap: BinaryHeap<Reverse<([u8; N], usize)>>,
+    open: Vec<(BufReader<File>, Run)>,
+}
+
+impl<const N: usize> Merge<N> {
+    fn refill(&mut self, index: usize) -> Result<()> {
+        let (reader, run) = &mut self.open[index];
+        if let Some(record) = read_record(reader, &run.0)? {
+            self.heap.push(Reverse((record, index)));
+        }
+        Ok(())
+    }
+}
+
+impl<const N: usize> Iterator for Merge<N> {
+    type Item = Result<[u8; N]>;
+
+    fn next(&mut self) -> Option<Result<[u8; N]>> {
+        if self.open.is_empty() {
+            return self.memory.next().map(Ok);
+        }
+        let Reverse((record, index)) = self.heap.pop()?;
+        Some(self.refill(index).map(|()| record))
+    }
+}
+
+fn read_record<const N: usize>(reader: &mut impl Read, path: &Path) -> Result<Option<[u8; N]>> {
+    let mut record = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        match reader.read(&mut record[filled..]).map_err(Error::io("cannot read", path))? {
+            0 if filled == 0 => return Ok(None),
+            0 => return Err(Error::damaged(path, "ends inside a record")),
+            read => filled += read,
+        }
+    }
+    Ok(Some(record))
+}
+
+struct SortedWriter<const N: usize> {
+    to: Aside,
+    step: u64,
+    written: u64,
+    count: u64,
+    index: Vec<u8>,
+}
+
+impl<const N: usize> SortedWriter<N> {
+    fn new(mut to: Aside, count: u64) -> Result<Self> {
+        let mut header = Vec::with_capacity(HEADER as usize);
+        header.extend_from_slice(MAGIC);
+        header.extend_from_slice(&(N as u32).to_le_bytes());
+        header.extend_from_slice(&count.to_le_bytes());
+        let path = to.path().to_path_buf();
+        to.write_all(&header).map_err(Error::io("cannot write", path))?;
+        Ok(SortedWriter { to, step: count.div_ceil(INDEX_ENTRIES).max(1), written: 0, count, index: Vec::new() })
+    }
+
+    fn push(&mut self, record: &[u8; N]) -> Result<()> {
+        if self.written.is_multiple_of(self.step) {
+            self.index.extend_from_slice(record);
+        }
+        self.written += 1;
+        let path = self.to.path().to_path_buf();
+        self.to.write_all(record).map_err(Error::io("cannot write", path))
+    }
+
+    fn publish(mut self) -> Result<Output> {
+        debug_assert_eq!(self.written, self.count);
+        let path = self.to.path().to_path_buf();
+        let index = [&self.step.to_le_bytes()[..], &self.index].concat();
+        self.to.write_all(&index).map_err(Error::io("cannot write", path))?;
+        self.to.publish()
+    }
+}
+
+/// A published file of sorted records.
+pub struct SortedFile<const N: usize> {
+    path: PathBuf,
+    file: File,
+    count: u64,
+    step: u64,
+    index: Vec<[u8; N]>,
+}
+
+impl<const N: usize> SortedFile<N> {
+    /// Opens a file and reads its sparse index.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(Error::io("cannot open", path))?;
+        let length = file.metadata().map_err(Error::io("cannot open", path))?.len();
+        let mut header = [0; HEADER as usize];
+        file.read_exact(&mut header).map_err(|_| Error::damaged(path, "too short for a sorted file"))?;
+        let width = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+        let mut count = [0; 8];
+        count.copy_from_slice(&header[12..]);
+        let count = u64::from_le_bytes(count);
+        let step = count.div_ceil(INDEX_ENTRIES).max(1);
+        let entries = count.div_ceil(step);
+        let whole = HEADER + count * N as u64 + 8 + entries * N as u64;
+        if &header[..8] != MAGIC || width as usize != N || length != whole {
+            return Err(Error::damaged(path, format!("not a whole file of sorted records of {N} bytes")));
+        }
+        file.seek(SeekFrom::Start(HEADER + count * N as u64 + 8)).map_err(Error::io("cannot read", path))?;
+        let mut index = Vec::with_capacity(entries as usize);
+        let mut reader = BufReader::new(&file);
+        while let Some(record) = read_record(&mut reader, path)? {
+            index.push(record);
+        }
+        drop(reader);
+        Ok(SortedFile { path: path.to_path_buf(), file, count, step, index })
+    }
+
+    /// How many records it has.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The records from `from` on and below `below` (to the end if there is no such bound).
+    pub fn range(self, from: [u8; N], below: Option<[u8; N]>) -> Result<SortedRange<N>> {
+        // The last indexed record that is below `from` starts the block to look into.
+        let block = self.index.partition_point(|record| *record < from).saturating_sub(1) as u64;
+        let start = block * self.step;
+        let mut file = self.file;
+        let offset = HEADER + start * N as u64;
+        file.seek(SeekFrom::Start(offset)).map_err(Error::io("cannot read", &self.path))?;
+        let left = (self.count - start) * N as u64;
+        let reader = BufReader::with_capacity(64 << 10, file.take(left));
+        Ok(SortedRange { path: self.path, reader, from, below })
+    }
+}
+
+/// The records of one range, in ascending order.
+pub struct SortedRange<const N: usize> {
+    path: PathBuf,
+    reader: BufReader<std::io::Take<File>>,
+    from: [u8; N],
+    below: Option<[u8; N]>,
+}
+
+impl<const N: usize> Iterator for SortedRange<N> {
+    type Item = Result<[u8; N]>;
+
+    fn next(&mut self) -> Option<Result<[u8; N]>> {
+        loop {
+            let record = match read_record(&mut self.reader, &self.path) {
+                Ok(record) => record?,
+                Err(error) => return Some(Err(error)),
+            };
+            if record < self.from {
+                continue;
+            }
+            if self.below.is_some_and(|below| record >= below) {
+                return None;
+            }
+            return Some(Ok(record));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_records_than_memory_come_out_sorted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let mut sorter = Sorter::<4>::new(&store, 0);
+        let all: Vec<u32> = (0..10_000u32).map(|n| n.wrapping_mul(2_654_435_761)).collect();
+        for n in &all {
+            sorter.push(n.to_be_bytes()).unwrap();
+        }
+        sorter.publish("between/s").unwrap();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        let read = |from: u32, below: Option<u32>| -> Vec<u32> {
+            let file = SortedFile::<4>::open(&store.path("between/s")).unwrap();
+            let range = file.range(from.to_be_bytes(), below.map(u32::to_be_bytes)).unwrap();
+            range.map(|record| u32::from_be_bytes(record.unwrap())).collect()
+        };
+        assert_eq!(read(0, None), sorted);
+        let (low, high) = (sorted[1234], sorted[5678]);
+        assert_eq!(read(low, Some(high)), sorted[1234..5678]);
+        assert_eq!(read(low + 1, Some(high + 1)), sorted[1235..5679]);
+        assert_eq!(read(u32::MAX, None), [0u32; 0]);
+        assert_eq!(store.list(".aside").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_cut_file_is_not_taken_for_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let mut sorter = Sorter::<4>::new(&store, 1 << 20);
+        sorter.push([1; 4]).unwrap();
+        sorter.publish("s").unwrap();
+        let bytes = store.read("s").unwrap();
+        std::fs::write(store.path("s"), &bytes[..bytes.len() - 1]).unwrap();
+        assert!(SortedFile::<4>::open(&store.path("s")).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! Comparing documents without having them in memory.
+//!
+//! Every document leaves sketches: a key and its rank. Sketches are brought together by key, a
+//! dedup resolves each range of keys and writes findings, and the findings are read, in order of
+//! rank, beside the documents of the next pass.
+
+use corpus::{Document, Reason, Result};
+
+/// What sketches are brought together by.
+pub type Key = [u8; 16];
+
+/// A document's place in the order of preference among copies: raw file by raw file in the order
+/// of the plan (slice, then manifest), record by record. It does not depend on who runs first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank {
+    /// The raw file's place among all raw files of the run.
+    pub raw_file: u32,
+    /// The record's number in it.
+    pub record: u64,
+}
+
+impl Rank {
+    /// As bytes that compare as ranks do.
+    pub fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.raw_file.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.record.to_be_bytes());
+        bytes
+    }
+
+    /// Reads back what [`Rank::to_bytes`] wrote.
+    pub fn from_bytes(bytes: [u8; 12]) -> Rank {
+        let [a, b, c, d, record @ ..] = bytes;
+        Rank { raw_file: u32::from_be_bytes([a, b, c, d]), record: u64::from_be_bytes(record) }
+    }
+}
+
+/// What a document leaves for comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sketch {
+    /// Documents with the same key are compared.
+    pub key: Key,
+    /// Which document.
+    pub rank: Rank,
+}
+
+impl Sketch {
+    /// Bytes of a sketch on disk.
+    pub const WIDTH: usize = 28;
+
+    /// As bytes that sort by key, then by rank.
+    pub fn to_bytes(self) -> [u8; Sketch::WIDTH] {
+        let mut bytes = [0; Sketch::WIDTH];
+        bytes[..16].copy_from_slice(&self.key);
+        bytes[16..].copy_from_slice(&self.rank.to_bytes());
+        bytes
+    }
+
+    /// Reads back what [`Sketch::to_bytes`] wrote.
+    pub fn from_bytes(bytes: [u8; Sketch::WIDTH]) -> Sketch {
+        let mut key = [0; 16];
+        let mut rank = [0; 12];
+        key.copy_from_slice(&bytes[..16]);
+        rank.copy_from_slice(&bytes[16..]);
+        Sketch { key, rank: Rank::from_bytes(rank) }
+    }
+}
+
+/// What a dedup concluded: one document goes because another, of lower rank, stays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Finding {
+    /// The document that goes.
+    pub gone: Rank,
+    /// The document that stays.
+    pub kept: Rank,
+    /// How alike they are, from 0 to 1.
+    pub similarity: f32,
+}
+
+impl Finding {
+    /// Bytes of a finding on disk.
+    pub const WIDTH: usize = 28;
+
+    /// As bytes that sort by the rank of what goes.
+    pub fn to_bytes(self) -> [u8; Finding::WIDTH] {
+        let mut bytes = [0; Finding::WIDTH];
+        bytes[..12].copy_from_slice(&self.gone.to_bytes());
+        bytes[12..24].copy_from_slice(&self.kept.to_bytes());
+        bytes[24..].copy_from_slice(&self.similarity.to_be_bytes());
+        bytes
+    }
+
+    /// Reads back what [`Finding::to_bytes`] wrote.
+    pub fn from_bytes(bytes: [u8; Finding::WIDTH]) -> Finding {
+        let mut gone = [0; 12];
+        let mut kept = [0; 12];
+        let mut similarity = [0; 4];
+        gone.copy_from_slice(&bytes[..12]);
+        kept.copy_from_slice(&bytes[12..24]);
+        similarity.copy_from_slice(&bytes[24..]);
+        Finding {
+            gone: Rank::from_bytes(gone),
+            kept: Rank::from_bytes(kept),
+            similarity: f32::from_be_bytes(similarity),
+        }
+    }
+}
+
+/// Sees every document once, then judges. It never needs the corpus in memory, and removes a
+/// document only for one that stays.
+pub trait Dedup: Send + Sync {
+    /// Why documents go.
+    fn reason(&self) -> Reason;
+
+    /// Appends the keys that a document leaves; a document that leaves none is never removed.
+    fn sketch(&self, document: &Document, keys: &mut Vec<Key>);
+
+    /// Judges one range of keys. Sketches come sorted by key, then rank; all of a key come.
+    fn resolve(
+        &self,
+        sketches: &mut dyn Iterator<Item = Result<Sketch>>,
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()>;
+}
+
+#[test]
+fn ranks_sort_as_their_bytes() {
+    let low = Rank { raw_file: 1, record: u64::MAX };
+    let high = Rank { raw_file: 256, record: 0 };
+    assert!(low < high && low.to_bytes() < high.to_bytes());
+    assert_eq!(Rank::from_bytes(low.to_bytes()), low);
+}

@@ -1,0 +1,49 @@
+//! Everything that looks at one document at a time, and the dedups that compare them.
+//!
+//! A **filter** drops, an **edit** changes text, a **measure** writes signals; all three are
+//! [`Stage`]s, pure functions of their options and one document. A [`Dedup`] sees what every
+//! document leaves for comparison, then says which ones go. [`StageSpec`] is what a pipeline file
+//! may name.
+#![warn(missing_docs)]
+
+use corpus::{Document, SignalSpec, Verdict};
+
+mod dedup;
+mod spec;
+
+pub mod alphanumeric_share;
+pub mod content_hash;
+pub mod copyright_header;
+pub mod empty_text;
+pub mod exact_dedup;
+pub mod extension;
+pub mod letters_per_token;
+pub mod license;
+pub mod line_length;
+pub mod line_statistics;
+pub mod pack;
+pub mod path_rules;
+pub mod tokenize;
+
+pub use dedup::{Dedup, Finding, Key, Rank, Sketch};
+pub use spec::{Built, Kind, Models, Share, StageSpec, Told, told};
+
+/// Scratch that a worker lends to the stages, kept from document to document.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// A string to build an edited text in.
+    pub text: String,
+    /// Room for bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Looks at one document: pure, and nothing in the data can make it fail.
+pub trait Stage: Send + Sync {
+    /// The signals that it writes, so that their columns are known when planning.
+    fn writes(&self) -> &'static [SignalSpec] {
+        &[]
+    }
+
+    /// Keeps or drops the document; may edit its text or write the signals it declared.
+    fn apply(&self, document: &mut Document, workspace: &mut Workspace) -> Verdict;
+}

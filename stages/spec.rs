@@ -1,0 +1,234 @@
+//! What a pipeline file may name, and how it becomes stages.
+
+use std::fmt;
+use std::sync::Arc;
+
+use corpus::{SignalSpec, Tokenizer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Dedup, Stage};
+
+/// What a stage does to a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Drops.
+    Filter,
+    /// Changes text.
+    Edit,
+    /// Writes signals or tokens.
+    Measure,
+    /// Compares documents with each other.
+    Dedup,
+    /// Ends the pipeline.
+    Pack,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Filter => "filter",
+            Kind::Edit => "edit",
+            Kind::Measure => "measure",
+            Kind::Dedup => "dedup",
+            Kind::Pack => "pack",
+        })
+    }
+}
+
+/// A stage that is ready to run.
+pub enum Built {
+    /// Looks at one document.
+    Stage(Box<dyn Stage>),
+    /// Compares documents.
+    Dedup(Box<dyn Dedup>),
+    /// Ends the pipeline.
+    Pack(crate::pack::Pack),
+}
+
+/// The models that a pipeline's variables name, loaded.
+#[derive(Clone, Default)]
+pub struct Models {
+    /// `tokenizer`.
+    pub tokenizer: Option<Arc<dyn Tokenizer>>,
+}
+
+/// A share from 0 to 1; anything else is an error at the very value.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, JsonSchema)]
+#[schemars(transparent, extend("minimum" = 0, "maximum" = 1))]
+pub struct Share(pub f64);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
+        let value = f64::deserialize(deserializer)?;
+        if (0.0..=1.0).contains(&value) {
+            return Ok(Share(value));
+        }
+        Err(serde::de::Error::custom(format!("{value} is not a share from 0 to 1")))
+    }
+}
+
+/// What is told of a stage: the same text makes `redpajama stages` and the docs page.
+pub struct Told {
+    /// Its name in a pipeline.
+    pub name: &'static str,
+    /// What it does to a document.
+    pub kind: Kind,
+    /// Raised whenever the same input could give another output.
+    pub version: u32,
+    /// Why it drops documents.
+    pub reasons: &'static [&'static str],
+    /// The signals that it writes.
+    pub writes: Vec<SignalSpec>,
+    /// An example for a pipeline.
+    pub example: &'static str,
+    /// The JSON schema of its options: their texts, types, defaults.
+    pub options: schemars::Schema,
+}
+
+macro_rules! stages {
+    ($($variant:ident($module:ident), $kind:ident, version $version:literal, reasons [$($reason:literal),*], example $example:literal;)*) => {
+        /// One stage of a pipeline, by name, with its options.
+        #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum StageSpec {
+            $(#[doc = concat!("See [`crate::", stringify!($module), "`].")] $variant(crate::$module::$variant),)*
+        }
+
+        impl StageSpec {
+            /// The name in a pipeline.
+            pub fn name(&self) -> &'static str {
+                match self { $(StageSpec::$variant(_) => stringify!($module),)* }
+            }
+
+            /// What it does to a document.
+            pub fn kind(&self) -> Kind {
+                match self { $(StageSpec::$variant(_) => Kind::$kind,)* }
+            }
+
+            /// Raised whenever the same input could give another output.
+            pub fn version(&self) -> u32 {
+                match self { $(StageSpec::$variant(_) => $version,)* }
+            }
+        }
+
+        /// Every stage, in alphabetical order.
+        pub fn told() -> Vec<Told> {
+            vec![$(Told {
+                name: stringify!($module),
+                kind: Kind::$kind,
+                version: $version,
+                reasons: &[$($reason),*],
+                writes: writes_of(&StageSpec::$variant(Default::default())),
+                example: $example,
+                options: schemars::schema_for!(crate::$module::$variant),
+            },)*]
+        }
+    };
+}
+
+stages! {
+    AlphanumericShare(alphanumeric_share), Filter, version 1, reasons ["too_few_alphanumeric"], example "alphanumeric_share: { min: 0.25 }";
+    ContentHash(content_hash), Measure, version 1, reasons [], example "content_hash: {}";
+    CopyrightHeader(copyright_header), Edit, version 1, reasons [], example "copyright_header: {}";
+    EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
+    ExactDedup(exact_dedup), Dedup, version 1, reasons ["exact_duplicate"], example "exact_dedup: {}";
+    Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
+    LettersPerToken(letters_per_token), Filter, version 1, reasons ["too_few_letters_per_token", "no_tokens"], example "letters_per_token: { min: 1.5 }";
+    License(license), Filter, version 1, reasons ["license", "no_license"], example "license: { keep: [mit, apache-2.0, bsd-3-clause] }";
+    LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
+    LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
+    Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
+    PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
+    Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
+}
+
+fn writes_of(spec: &StageSpec) -> Vec<SignalSpec> {
+    spec.writes().to_vec()
+}
+
+impl StageSpec {
+    /// The signals that it writes.
+    pub fn writes(&self) -> &'static [SignalSpec] {
+        match self {
+            StageSpec::ContentHash(options) => options.writes(),
+            StageSpec::LineStatistics(options) => options.writes(),
+            _ => &[],
+        }
+    }
+
+    /// Whether it asks for tokens.
+    pub fn needs_tokenizer(&self) -> bool {
+        matches!(self, StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_))
+    }
+
+    /// The stage, ready to run. A stage that needs a model which is not there is an error in words.
+    pub fn build(&self, models: &Models) -> Result<Built, String> {
+        let tokenizer = || models.tokenizer.clone().ok_or_else(|| format!("`{}` needs a tokenizer", self.name()));
+        Ok(match self.clone() {
+            StageSpec::AlphanumericShare(options) => Built::Stage(Box::new(options)),
+            StageSpec::ContentHash(options) => Built::Stage(Box::new(options)),
+            StageSpec::CopyrightHeader(options) => Built::Stage(Box::new(options)),
+            StageSpec::EmptyText(options) => Built::Stage(Box::new(options)),
+            StageSpec::ExactDedup(options) => Built::Dedup(Box::new(options)),
+            StageSpec::Extension(options) => Built::Stage(Box::new(options)),
+            StageSpec::LettersPerToken(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
+            StageSpec::License(options) => Built::Stage(Box::new(options)),
+            StageSpec::LineLength(options) => Built::Stage(Box::new(options)),
+            StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
+            StageSpec::Pack(options) => Built::Pack(options),
+            StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
+            StageSpec::Tokenize(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use corpus::{DocumentId, Meta};
+
+    use super::*;
+    use crate::Workspace;
+
+    /// Runs one stage, spelled as in a pipeline, over one text: the reason, or `kept`.
+    #[track_caller]
+    pub(crate) fn check(stage: &str, text: &str, outcome: &str) {
+        check_with(stage, text, Meta::default(), outcome);
+    }
+
+    /// The same for a document of which the source said something.
+    #[track_caller]
+    pub(crate) fn check_with(stage: &str, text: &str, meta: Meta, outcome: &str) {
+        let (_, verdict) = apply(stage, text, meta);
+        let seen = match &verdict {
+            corpus::Verdict::Keep => "kept",
+            corpus::Verdict::Drop(reason, _) => reason.0,
+        };
+        assert_eq!(seen, outcome, "{stage} on {text:?}: {verdict:?}");
+    }
+
+    /// The text that an edit leaves.
+    #[track_caller]
+    pub(crate) fn edited(stage: &str, text: &str, becomes: &str) {
+        let (document, _) = apply(stage, text, Meta::default());
+        assert_eq!(document.text(), becomes, "{stage}");
+    }
+
+    pub(crate) fn apply(stage: &str, text: &str, meta: Meta) -> (corpus::Document, corpus::Verdict) {
+        let spec: StageSpec = serde_saphyr::from_str(stage).unwrap();
+        let Built::Stage(stage) = spec.build(&Models::default()).unwrap() else { panic!("{stage} is no stage") };
+        let id = DocumentId { raw_file: "github/a".into(), record: 0 };
+        let mut document = corpus::Document::new(id, text.to_owned(), meta);
+        let verdict = stage.apply(&mut document, &mut Workspace::default());
+        (document, verdict)
+    }
+
+    #[test]
+    fn every_example_is_a_stage_of_that_name() {
+        for told in told() {
+            let spec: StageSpec = serde_saphyr::from_str(told.example).unwrap();
+            assert_eq!(spec.name(), told.name);
+        }
+    }
+}
