@@ -86,6 +86,11 @@ pub struct Characters {
 }
 
 impl Characters {
+    /// Letters and digits per character; 0 for an empty text.
+    pub fn alphanumeric_share(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.alphanumeric as f64 / self.count as f64 }
+    }
+
     /// Counts the characters of a text.
     pub fn of(text: &str) -> Characters {
         let mut seen = Characters::default();

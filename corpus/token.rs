@@ -19,4 +19,7 @@ pub trait Tokenizer: Send + Sync {
     fn decode(&self, tokens: &[TokenId]) -> String;
     /// The text as the tokenizer sees it: what decoding gives back.
     fn normalized<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str>;
+    /// Whether decoding the tokens of a text gives back its normalized form, byte for byte. Not so
+    /// for tokenizers that drop white space or know too few characters.
+    fn round_trips(&self) -> bool;
 }
