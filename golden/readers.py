@@ -94,6 +94,7 @@ def check_shard(out, shard, tokenizer, ids, findings):
     findings.same(f"{name}: every id is below the vocabulary", True, int(tokens.max()) < tokenizer["vocab_size"])
     provenance = polars.read_parquet(out / shard["provenance"]["name"])
     findings.same(f"{name}: ordinals of the provenance", list(range(count)), provenance["ordinal"].to_list())
+    findings.same(f"{name}: offsets of the provenance", (ends - sizes).tolist(), provenance["offset"].to_list())
     findings.same(f"{name}: tokens of the provenance", sizes.tolist(), provenance["tokens"].to_list())
     findings.same(f"{name}: documents that are not in documents/", set(), set(provenance["id"]) - ids)
     return count, len(tokens)
