@@ -47,9 +47,7 @@ impl Dedup for ExactDedup {
 
 #[test]
 fn the_first_of_a_text_stays() {
-    let sketch = |key: u8, raw_file, record| {
-        Ok(Sketch { key: [key; 16], rank: crate::Rank { raw_file, record } })
-    };
+    let sketch = |key: u8, raw_file, record| Ok(Sketch { key: [key; 16], rank: crate::Rank { raw_file, record } });
     let mut sketches = [sketch(1, 0, 4), sketch(2, 0, 1), sketch(2, 0, 9), sketch(2, 3, 0)].into_iter();
     let mut gone = Vec::new();
     let mut note = |finding: Finding| {

@@ -211,13 +211,89 @@ pub(crate) mod tests {
     /// The text that an edit leaves.
     #[track_caller]
     pub(crate) fn edited(stage: &str, text: &str, becomes: &str) {
+        edited_with(stage, text, Meta::default(), becomes);
+    }
+
+    /// The same for a document of which the source said something.
+    #[track_caller]
+    pub(crate) fn edited_with(stage: &str, text: &str, meta: Meta, becomes: &str) {
+        let (document, _) = apply(stage, text, meta);
+        assert!(document.text() == becomes, "{stage} on {:.200?}: {:.200?}", text, document.text());
+        assert_eq!(document.edits() > 0, text != becomes, "{stage} says whether it edited {text:.200?}");
+    }
+
+    /// The signals that a measure writes, each as `name=value`, in the order it declares.
+    #[track_caller]
+    pub(crate) fn measured(stage: &str, text: &str, signals: &str) {
         let (document, _) = apply(stage, text, Meta::default());
-        assert_eq!(document.text(), becomes, "{stage}");
+        assert_eq!(signals_of(stage, &document), signals, "{stage} on {text:?}");
+    }
+
+    pub(crate) fn signals_of(stage: &str, document: &corpus::Document) -> String {
+        let spec: StageSpec = serde_saphyr::from_str(stage).unwrap();
+        let told = spec.writes().iter().map(|signal| {
+            let value = match document.signals.get(signal.name).unwrap() {
+                corpus::Signal::Integer(value) => value.to_string(),
+                corpus::Signal::Number(value) => value.to_string(),
+                corpus::Signal::Text(value) => value.to_string(),
+            };
+            format!("{}={value}", signal.name)
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    /// A document of which only its path is known.
+    pub(crate) fn at(path: &str) -> Meta {
+        Meta { path: Some(path.into()), ..Meta::default() }
+    }
+
+    /// A token for every word, and for every other character that is not white space.
+    struct Words;
+
+    impl Tokenizer for Words {
+        fn vocab_size(&self) -> u32 {
+            2
+        }
+
+        fn end_of_document(&self) -> corpus::TokenId {
+            0
+        }
+
+        fn digest(&self) -> corpus::Digest {
+            corpus::Digest::of(b"words")
+        }
+
+        fn encode(&self, text: &str, out: &mut Vec<corpus::TokenId>) {
+            let mut in_word = false;
+            for character in text.chars() {
+                let word = character.is_alphabetic();
+                if word && !in_word || !word && !character.is_whitespace() {
+                    out.push(1);
+                }
+                in_word = word;
+            }
+        }
+
+        fn decode(&self, tokens: &[corpus::TokenId]) -> String {
+            "?".repeat(tokens.len())
+        }
+
+        fn normalized<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str> {
+            text.into()
+        }
+
+        fn round_trips(&self) -> bool {
+            false
+        }
+    }
+
+    pub(crate) fn models() -> Models {
+        Models { tokenizer: Some(Arc::new(Words)) }
     }
 
     pub(crate) fn apply(stage: &str, text: &str, meta: Meta) -> (corpus::Document, corpus::Verdict) {
         let spec: StageSpec = serde_saphyr::from_str(stage).unwrap();
-        let Built::Stage(stage) = spec.build(&Models::default()).unwrap() else { panic!("{stage} is no stage") };
+        let Built::Stage(stage) = spec.build(&models()).unwrap() else { panic!("{stage} is no stage") };
         let id = DocumentId { raw_file: "github/a".into(), record: 0 };
         let mut document = corpus::Document::new(id, text.to_owned(), meta);
         let verdict = stage.apply(&mut document, &mut Workspace::default());
