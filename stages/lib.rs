@@ -24,6 +24,7 @@ pub mod line_statistics;
 pub mod pack;
 pub mod path_rules;
 pub mod tokenize;
+pub mod tokenizer;
 
 pub use dedup::{Dedup, Finding, Key, Rank, Sketch};
 pub use spec::{Built, Kind, Models, Share, StageSpec, Told, told};

@@ -1,0 +1,219 @@
+//! Tokenizers from Hugging Face's `tokenizer.json`.
+
+mod bytes;
+mod description;
+mod words;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use corpus::{Digest, TokenId, Tokenizer};
+use serde_json::Value;
+use tokenizers::pipeline::{
+    EncodeOptions, Override, PipelineModel, PipelineToken, PipelineTokenizer, Segment, SpecialSegmentIterator,
+    normalize_all,
+};
+
+use description::Description;
+use words::{Cache, Words};
+
+/// Why a tokenizer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizerError {
+    /// The file cannot be read.
+    #[error("cannot read tokenizer {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{} is not a tokenizer.json: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being JSON.
+        source: serde_json::Error,
+    },
+    /// The file is JSON and describes a tokenizer that we cannot run.
+    #[error("{} is not a tokenizer that we can run: {detail}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or unknown.
+        detail: String,
+    },
+    /// The end-of-document token that was asked for is none of its tokens.
+    #[error("{} has no token `{token}` to end documents with", path.display())]
+    NoSuchToken {
+        /// The file.
+        path: PathBuf,
+        /// The token asked for.
+        token: String,
+    },
+    /// None was asked for, and it is not plain which one to take.
+    #[error("{} does not say which token ends a document; candidates: {candidates}", path.display())]
+    NoEndOfDocument {
+        /// The file.
+        path: PathBuf,
+        /// Its special tokens.
+        candidates: String,
+    },
+}
+
+/// The tokens that end a document in tokenizers that are in use, the first found is taken:
+/// GPT-NeoX and GPT-2, Llama, Llama 3, BERT.
+const ENDS: [&str; 4] = ["<|endoftext|>", "</s>", "<|end_of_text|>", "[SEP]"];
+
+/// A tokenizer as its `tokenizer.json` describes it: the ids are those of Hugging Face's library
+/// for the same text, without the special tokens of its post-processor.
+pub struct HuggingFace {
+    engine: PipelineTokenizer,
+    options: EncodeOptions,
+    /// For byte-level BPE over the words of GPT-2: a shorter way to the engine's ids.
+    words: Option<Words>,
+    /// One cache for each thread that has been encoding at the same time as others.
+    caches: Mutex<Vec<Cache>>,
+    vocab_size: u32,
+    end_of_document: TokenId,
+    digest: Digest,
+    round_trips: bool,
+}
+
+/// Loads a `tokenizer.json`. `end_of_document` names the token that ends documents; without it,
+/// the tokenizer must have `<|endoftext|>`, another of the usual ones, or a single special token.
+pub fn load(path: &Path, end_of_document: Option<&str>) -> Result<Arc<dyn Tokenizer>, TokenizerError> {
+    let bytes = std::fs::read(path).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })?;
+    Ok(Arc::new(HuggingFace::from_json(&bytes, path, end_of_document)?))
+}
+
+impl HuggingFace {
+    /// The same from the file's bytes; `path` is for messages.
+    pub fn from_json(bytes: &[u8], path: &Path, end_of_document: Option<&str>) -> Result<HuggingFace, TokenizerError> {
+        let json: Value =
+            serde_json::from_slice(bytes).map_err(|source| TokenizerError::Json { path: path.to_owned(), source })?;
+        let unsupported = |detail: String| TokenizerError::Unsupported { path: path.to_owned(), detail };
+        let description = Description::of(&json).map_err(unsupported)?;
+        let end_of_document = description.end_of_document_of(path, end_of_document)?;
+        let mut canonical = json;
+        tokenizers::canonicalize_value(&mut canonical).map_err(|error| unsupported(error.to_string()))?;
+        let engine = tokenizers::from_json(&canonical.to_string()).map_err(|error| unsupported(error.to_string()))?;
+        let options = EncodeOptions {
+            add_special_tokens: false,
+            encode_special_tokens: false,
+            padding: Override::Off,
+            truncation: Override::Off,
+        };
+        Ok(HuggingFace {
+            round_trips: description.round_trips && is_byte_level(&engine),
+            words: description.gpt2.map(Words::new),
+            caches: Mutex::default(),
+            engine,
+            options,
+            vocab_size: description.vocab_size,
+            end_of_document,
+            digest: Digest::of(bytes),
+        })
+    }
+}
+
+impl HuggingFace {
+    /// The engine alone. What it cannot encode has no tokens: it refuses only texts beyond 4 GB,
+    /// which no document reaches.
+    fn engine(&self, text: &str, out: &mut Vec<PipelineToken>) {
+        let before = out.len();
+        if self.engine.encode_into(text, &self.options, out).is_err() {
+            out.truncate(before);
+        }
+    }
+
+    fn caches(&self) -> std::sync::MutexGuard<'_, Vec<Cache>> {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tokenizer for HuggingFace {
+    fn vocab_size(&self) -> u32 {
+        self.vocab_size
+    }
+
+    fn end_of_document(&self) -> TokenId {
+        self.end_of_document
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn encode(&self, text: &str, out: &mut Vec<TokenId>) {
+        match &self.words {
+            Some(words) if !words.has_special(text) => {
+                let cache = self.caches().pop();
+                let mut cache = cache.unwrap_or_else(Cache::new);
+                words.encode(text, &mut cache, &mut |word, ids| self.engine(word, ids), out);
+                self.caches().push(cache);
+            }
+            _ => {
+                let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
+                self.engine(text, &mut tokens);
+                out.extend_from_slice(PipelineToken::cast_slice(&tokens));
+            }
+        }
+    }
+
+    fn decode(&self, tokens: &[TokenId]) -> String {
+        // It fails only where a decoder of words cannot join them, and then there is nothing to show.
+        self.engine.decode(tokens, false).unwrap_or_default()
+    }
+
+    fn normalized<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        // Added tokens are found first, and what lies between them is normalized piece by piece.
+        let normalized = |chunk: &'t str, offset| normalize_all(self.engine.get_normalizers(), chunk, offset);
+        let added = self.engine.get_added_vocabulary();
+        let mut whole = Cow::Borrowed("");
+        for segment in SpecialSegmentIterator::new(text, added, false, false) {
+            match segment {
+                Segment::Text { text: chunk, input_offset } => {
+                    let chunk = normalized(chunk, input_offset).unwrap_or(Cow::Borrowed(chunk));
+                    if whole.is_empty() { whole = chunk } else { whole.to_mut().push_str(&chunk) }
+                }
+                Segment::SpecialToken(id) => {
+                    let token = added.simple_id_to_token(id).unwrap_or_default();
+                    whole.to_mut().push_str(&token);
+                }
+            }
+        }
+        whole
+    }
+
+    fn round_trips(&self) -> bool {
+        self.round_trips
+    }
+}
+
+fn is_byte_level(engine: &PipelineTokenizer) -> bool {
+    matches!(engine.get_model(), PipelineModel::BPE(model) if model.is_byte_level())
+}
+
+impl Description {
+    fn end_of_document_of(&self, path: &Path, asked: Option<&str>) -> Result<TokenId, TokenizerError> {
+        if let Some(token) = asked {
+            let unknown = || TokenizerError::NoSuchToken { path: path.to_owned(), token: token.to_owned() };
+            return self.id_of(token).ok_or_else(unknown);
+        }
+        let specials: Vec<(&str, TokenId)> = self.specials().collect();
+        if let Some(usual) = ENDS.iter().find_map(|end| specials.iter().find(|(token, _)| token == end)) {
+            return Ok(usual.1);
+        }
+        match specials.as_slice() {
+            [(_, only)] => Ok(*only),
+            [] => Err(TokenizerError::NoEndOfDocument { path: path.to_owned(), candidates: "none".to_owned() }),
+            several => {
+                let candidates = several.iter().map(|(token, _)| format!("`{token}`")).collect::<Vec<_>>().join(", ");
+                Err(TokenizerError::NoEndOfDocument { path: path.to_owned(), candidates })
+            }
+        }
+    }
+}
