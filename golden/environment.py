@@ -21,7 +21,10 @@ def python_with(*packages):
     whole = folder / "whole"
     if not whole.exists():
         print(f"making a Python environment with {', '.join(packages)}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError:
+            sys.exit("error: Python cannot make a virtual environment\nhint: on Debian, install python3-venv")
         try:
             subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
         except subprocess.CalledProcessError:
