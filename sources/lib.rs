@@ -7,14 +7,18 @@ use std::sync::Arc;
 use corpus::manifest::RawRead;
 use corpus::{Document, DocumentId, Evidence, RawFile, Reason};
 
+mod archive;
 pub mod c4;
 mod format;
 pub mod github;
 mod jsonl;
+mod license;
+mod parquet;
 mod raw;
+mod repository;
 mod spec;
 
-pub use raw::Raw;
+pub use raw::{Compression, Content, Damage, Raw};
 pub use spec::{SourceSpec, Told, told};
 
 /// The result of reading raw files.

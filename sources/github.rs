@@ -1,0 +1,207 @@
+//! GitHub: files of public repositories, from BigQuery, The Stack, or the repositories themselves.
+
+use std::fmt::Write;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use corpus::dialect;
+use corpus::{Document, Error, RawFile, Signal};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::format::{self, Shape};
+use crate::raw::{Compression, Content};
+use crate::{Limits, Raw, Result, Sink, Source, repository};
+
+/// Reads exports of `bigquery-public-data.github_repos`, files of The Stack, checked-out
+/// repositories and archives of them.
+///
+/// Of records, `content` is the text (or `text`, where there is no `content`); all other columns
+/// stay in `meta` as they were written. A list of licences holds as a whole: `["MIT",
+/// "Apache-2.0"]` is `MIT AND Apache-2.0`.
+///
+/// A folder is one repository, unless everything in it is a folder: then each of those is one
+/// (`name`, or `owner/name` where the owner's folder holds nothing but folders too); or unless every
+/// file directly in it is an archive or holds records: then they are read, and what lies in its
+/// folders in the same way. Hidden entries do not count, but a folder with `.git` is a repository.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GitHub {}
+
+/// Columns and the places of the fields that they fill: repository, path, licence, language.
+const FIELDS: &[(&str, usize)] = &[
+    ("repo_name", 1),
+    ("max_stars_repo_name", 1),
+    ("repository_name", 1),
+    ("repository", 1),
+    ("repo", 1),
+    ("path", 2),
+    ("max_stars_repo_path", 2),
+    ("license", format::LICENSE),
+    ("max_stars_repo_licenses", format::LICENSE),
+    ("licenses", format::LICENSE),
+    ("detected_licenses", format::LICENSE),
+    ("language", 4),
+    ("lang", 4),
+];
+
+const SHAPE: Shape<'static> = Shape { text: &["content", "text"], fields: FIELDS, required: &[], language: None };
+
+impl Source for GitHub {
+    fn slice(&self) -> &'static str {
+        "github"
+    }
+
+    fn find(&self, path: &Path, base: &Path) -> corpus::Result<Vec<RawFile>> {
+        let mut found = Vec::new();
+        gather(path, base, &mut Vec::new(), &mut found)?;
+        Ok(found)
+    }
+
+    fn read(&self, files: &[RawFile], limits: Limits, _scratch: &Path, sink: &mut dyn Sink) -> Result<()> {
+        for file in files {
+            if file.path.is_dir() {
+                repository::read_folder(file, limits, sink)?;
+                continue;
+            }
+            let raw = Raw::open(file)?;
+            match raw.content() {
+                Content::Tar => repository::read_archive(file, raw, limits, sink)?,
+                _ => format::read_opened(file, raw, &SHAPE, limits, sink)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `{"text": …, "meta": {"content_hash": …, "timestamp": "", "source": "github", "line_count":
+    /// …, "max_line_length": …, "avg_line_length": …, "alnum_prop": …, …}}`, then all columns but
+    /// the text in their order. What was not measured is left out; a column that has one of these
+    /// names takes its place, as in the original's dictionary.
+    fn original_line(&self, document: &Document, out: &mut String) -> Result<(), serde_json::Error> {
+        out.push_str("{\"text\": ");
+        dialect::string(document.text(), out);
+        out.push_str(", \"meta\": {");
+        let json = &document.meta.json;
+        let mut first = true;
+        for name in OURS {
+            let start = out.len();
+            if json.contains(name) {
+                dialect::rewrite_fields(json, &mut first, &|known| known != name, out)?;
+            }
+            if out.len() > start {
+                continue;
+            }
+            let signal = document.signals.get(name);
+            if signal.is_none() && !matches!(name, "timestamp" | "source") {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                out.push_str(", ");
+            }
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\"{name}\": ");
+            match signal {
+                Some(Signal::Text(word)) => dialect::string(word, out),
+                Some(Signal::Integer(number)) => {
+                    let _ = write!(out, "{number}");
+                }
+                // Of an empty text the original wrote the whole number 0.
+                Some(Signal::Number(_)) if document.text().is_empty() => out.push('0'),
+                Some(Signal::Number(number)) => dialect::float(*number, out),
+                None => out.push_str(if name == "source" { "\"github\"" } else { "\"\"" }),
+            }
+        }
+        dialect::rewrite_fields(json, &mut first, &|known| OURS.contains(&known), out)?;
+        out.push_str("}}");
+        Ok(())
+    }
+}
+
+/// What the original wrote before the columns, in its order.
+const OURS: [&str; 7] =
+    ["content_hash", "timestamp", "source", "line_count", "max_line_length", "avg_line_length", "alnum_prop"];
+
+/// What a folder is.
+enum Folder {
+    Repository,
+    OfRepositories,
+    OfRawFiles,
+}
+
+fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<RawFile>) -> corpus::Result<()> {
+    if !fs::metadata(path).map_err(Error::io("cannot read", path))?.is_dir() {
+        found.push(format::raw_file("github", path, base)?);
+        return Ok(());
+    }
+    let real = fs::canonicalize(path).map_err(Error::io("cannot read folder", path))?;
+    if inside.contains(&real) {
+        return Ok(());
+    }
+    let entries = format::entries(path)?;
+    match kind(path, &entries)? {
+        Folder::Repository => {
+            let path = if path.file_name().is_none() { &real } else { path };
+            found.push(repository::find("github", path, base)?);
+        }
+        Folder::OfRepositories => {
+            for entry in entries {
+                let within = format::entries(&entry)?;
+                let owner = !within.is_empty() && matches!(kind(&entry, &within)?, Folder::OfRepositories);
+                let repositories = if owner { within } else { vec![entry] };
+                for repository in repositories {
+                    found.push(repository::find("github", &repository, base)?);
+                }
+            }
+        }
+        Folder::OfRawFiles => {
+            inside.push(real);
+            for entry in entries {
+                gather(&entry, base, inside, found)?;
+            }
+            inside.pop();
+        }
+    }
+    Ok(())
+}
+
+fn kind(folder: &Path, entries: &[PathBuf]) -> corpus::Result<Folder> {
+    if fs::symlink_metadata(folder.join(".git")).is_ok() {
+        return Ok(Folder::Repository);
+    }
+    if entries.iter().all(|entry| entry.is_dir()) {
+        return Ok(Folder::OfRepositories);
+    }
+    for entry in entries {
+        if !entry.is_dir() && !is_raw(entry)? {
+            return Ok(Folder::Repository);
+        }
+    }
+    Ok(Folder::OfRawFiles)
+}
+
+/// Whether a file holds records or an archive: it is compressed, Parquet or tar, or its first line
+/// is a JSON object, whole or longer than we look. An empty one may be anything.
+fn is_raw(path: &Path) -> corpus::Result<bool> {
+    const LINE: u64 = 1 << 20;
+    let found = fs::metadata(path).map_err(Error::io("cannot read", path))?;
+    if !found.is_file() {
+        return Ok(false);
+    }
+    let file = RawFile { name: "".into(), path: path.to_path_buf(), bytes: found.len(), modified: None, digest: None };
+    let raw = Raw::open(&file)?;
+    if raw.compression() != Compression::None || raw.content() != Content::Lines || found.len() == 0 {
+        return Ok(true);
+    }
+    if !raw.head().trim_ascii_start().starts_with(b"{") {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    raw.take(LINE).read_to_end(&mut start).map_err(Error::io("cannot read", path))?;
+    match memchr::memchr(b'\n', &start) {
+        Some(end) => start.truncate(end),
+        None if start.len() as u64 == LINE => return Ok(true),
+        None => {}
+    }
+    Ok(serde_json::from_slice::<serde::de::IgnoredAny>(&start).is_ok())
+}

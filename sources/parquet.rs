@@ -1,0 +1,302 @@
+//! Parquet, row by row: one row is one record, its columns are as in a line of JSON.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use ::parquet::errors::ParquetError;
+use arrow_array::cast::AsArray;
+use arrow_array::types::*;
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use corpus::{Error, Evidence, Reason};
+
+use crate::Result;
+use crate::format::{Reading, Shape, open, quote};
+use crate::raw::Damage;
+
+/// Rows that are decoded at once, at most.
+const ROWS: usize = 128;
+
+/// Bytes that such rows should take, going by the mean of their row group.
+const BYTES: i64 = 8 << 20;
+
+/// Reads all rows of a file, up to where it is damaged.
+pub(crate) fn read(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<Option<Damage>> {
+    match rows(path, shape, reading) {
+        Ok(()) => Ok(None),
+        Err(Fault::Read(error)) => Err(error),
+        Err(Fault::Parquet(ParquetError::External(source))) if world(&*source) => {
+            let source = match source.downcast::<io::Error>() {
+                Ok(source) => *source,
+                Err(source) => io::Error::other(source.to_string()),
+            };
+            Err(Error::io("cannot read", path)(source).into())
+        }
+        Err(Fault::Parquet(error)) => Ok(Some(Damage { reason: Reason("bad_parquet"), detail: error.to_string() })),
+    }
+}
+
+enum Fault {
+    Read(crate::Error),
+    Parquet(ParquetError),
+}
+
+impl From<crate::Error> for Fault {
+    fn from(error: crate::Error) -> Fault {
+        Fault::Read(error)
+    }
+}
+
+impl From<ParquetError> for Fault {
+    fn from(error: ParquetError) -> Fault {
+        Fault::Parquet(error)
+    }
+}
+
+/// Whether the disk failed: the system gave the error a number, decoders do not.
+fn world(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    source.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error().is_some())
+}
+
+fn rows(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(), Fault> {
+    let file = open(path).map_err(crate::Error::from)?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+    // Strings are read as bytes: the one that is not UTF-8 makes its row unusable, not the file.
+    let schema = Arc::new(Schema::new(metadata.schema().fields().iter().map(as_bytes).collect::<Vec<_>>()));
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(schema.clone());
+    let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?;
+    let text = shape.text.iter().find_map(|name| schema.index_of(name).ok());
+    let missing = match text {
+        None => Some(shape.text[0]),
+        Some(_) => shape.missing(|wanted| schema.index_of(wanted).is_ok()),
+    };
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
+    let (Some(text), None) = (text, missing) else {
+        let missing = missing.unwrap_or_default();
+        for group in builder.metadata().row_groups() {
+            let mean = group.total_byte_size() / group.num_rows().max(1);
+            for _ in 0..group.num_rows() {
+                reading.unusable(Reason("missing_column"), Evidence::found(missing), mean.max(0) as u64)?;
+            }
+        }
+        return Ok(());
+    };
+    let groups = builder.metadata().row_groups().iter();
+    let rows = groups.map(|group| BYTES / (group.total_byte_size() / group.num_rows().max(1)).max(1)).min();
+    let rows = rows.map_or(ROWS, |rows| (rows.max(1) as usize).min(ROWS));
+    let mut row = Row::default();
+    for batch in builder.with_batch_size(rows).build()? {
+        let batch = batch.map_err(|error| ParquetError::ArrowError(error.to_string()))?;
+        for index in 0..batch.num_rows() {
+            row.read(&batch, &schema, index, text, shape, reading)?;
+        }
+    }
+    Ok(())
+}
+
+fn as_bytes(field: &Arc<Field>) -> Arc<Field> {
+    match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Binary)),
+        DataType::LargeUtf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::LargeBinary)),
+        _ => field.clone(),
+    }
+}
+
+/// Room for one row's columns as JSON, kept from row to row.
+#[derive(Default)]
+struct Row {
+    json: String,
+    values: Vec<Range<usize>>,
+}
+
+impl Row {
+    fn read(
+        &mut self,
+        batch: &RecordBatch,
+        schema: &Schema,
+        index: usize,
+        text: usize,
+        shape: &Shape<'_>,
+        reading: &mut Reading<'_>,
+    ) -> Result<()> {
+        self.json.clear();
+        self.values.clear();
+        let mut whole = true;
+        for (place, column) in batch.columns().iter().enumerate() {
+            let start = self.json.len();
+            if place != text {
+                whole &= value(column, index, &mut self.json);
+            }
+            self.values.push(start..self.json.len());
+        }
+        let bytes = self.json.len() as u64;
+        let content = batch.column(text);
+        let content = match content.data_type() {
+            _ if content.is_null(index) => return reading.unusable(Reason("no_text"), Evidence::None, bytes),
+            DataType::Binary => content.as_binary::<i32>().value(index),
+            DataType::LargeBinary => content.as_binary::<i64>().value(index),
+            other => return reading.unusable(Reason("wrong_type"), Evidence::found(other.to_string()), bytes),
+        };
+        let bytes = bytes + content.len() as u64;
+        let max = reading.limits.max_document;
+        if content.len() > max {
+            let evidence = Evidence::bound(content.len() as f64, max as f64);
+            return reading.unusable(Reason("too_large"), evidence, bytes);
+        }
+        let content = match std::str::from_utf8(content) {
+            Ok(content) if whole => content,
+            Ok(_) => {
+                let evidence = Evidence::found("in a column beside the text");
+                return reading.unusable(Reason("bad_utf8"), evidence, bytes);
+            }
+            Err(error) => return reading.unusable(Reason("bad_utf8"), Evidence::found(error.to_string()), bytes),
+        };
+        let names = schema.fields().iter().map(|field| Cow::Borrowed(field.name().as_str()));
+        let values = self.values.iter().map(|range| &self.json[range.clone()]);
+        let columns: Vec<(Cow<'_, str>, &str)> =
+            names.zip(values).enumerate().filter(|(place, _)| *place != text).map(|(_, column)| column).collect();
+        let name = schema.field(text).name();
+        match shape.meta(name, &columns) {
+            Ok(meta) => reading.document(content.to_owned(), meta),
+            Err((reason, evidence)) => reading.unusable(reason, evidence, bytes),
+        }
+    }
+}
+
+/// Appends a value as JSON; whether it could be written. Types that JSON has no word for are null.
+fn value(array: &dyn Array, index: usize, json: &mut String) -> bool {
+    if array.is_null(index) {
+        json.push_str("null");
+        return true;
+    }
+    macro_rules! number {
+        ($($kind:ident => $primitive:ident),*) => {
+            match array.data_type() {
+                $(DataType::$kind => {
+                    // Writing to a string cannot fail.
+                    let _ = write!(json, "{}", array.as_primitive::<$primitive>().value(index));
+                    return true;
+                })*
+                _ => {}
+            }
+        };
+    }
+    number!(Int8 => Int8Type, Int16 => Int16Type, Int32 => Int32Type, Int64 => Int64Type,
+            UInt8 => UInt8Type, UInt16 => UInt16Type, UInt32 => UInt32Type, UInt64 => UInt64Type);
+    match array.data_type() {
+        DataType::Boolean => json.push_str(if array.as_boolean().value(index) { "true" } else { "false" }),
+        DataType::Float32 => float(f64::from(array.as_primitive::<Float32Type>().value(index)), json),
+        DataType::Float64 => float(array.as_primitive::<Float64Type>().value(index), json),
+        DataType::Utf8 => quote(array.as_string::<i32>().value(index), json),
+        DataType::LargeUtf8 => quote(array.as_string::<i64>().value(index), json),
+        DataType::Binary => return bytes(array.as_binary::<i32>().value(index), json),
+        DataType::LargeBinary => return bytes(array.as_binary::<i64>().value(index), json),
+        DataType::Date32 => date(i64::from(array.as_primitive::<Date32Type>().value(index)), json),
+        DataType::Timestamp(unit, zone) => {
+            let (ticks, per_second) = match unit {
+                TimeUnit::Second => (array.as_primitive::<TimestampSecondType>().value(index), 1),
+                TimeUnit::Millisecond => (array.as_primitive::<TimestampMillisecondType>().value(index), 1_000),
+                TimeUnit::Microsecond => (array.as_primitive::<TimestampMicrosecondType>().value(index), 1_000_000),
+                TimeUnit::Nanosecond => (array.as_primitive::<TimestampNanosecondType>().value(index), 1_000_000_000),
+            };
+            moment(ticks, per_second, zone.is_some(), json);
+        }
+        DataType::List(_) => return list(&array.as_list::<i32>().value(index), json),
+        DataType::LargeList(_) => return list(&array.as_list::<i64>().value(index), json),
+        DataType::Struct(fields) => {
+            let record = array.as_struct();
+            json.push('{');
+            for (place, field) in fields.iter().enumerate() {
+                if place > 0 {
+                    json.push(',');
+                }
+                quote(field.name(), json);
+                json.push(':');
+                if !value(record.column(place), index, json) {
+                    return false;
+                }
+            }
+            json.push('}');
+        }
+        _ => json.push_str("null"),
+    }
+    true
+}
+
+fn list(items: &dyn Array, json: &mut String) -> bool {
+    json.push('[');
+    for index in 0..items.len() {
+        if index > 0 {
+            json.push(',');
+        }
+        if !value(items, index, json) {
+            return false;
+        }
+    }
+    json.push(']');
+    true
+}
+
+fn bytes(bytes: &[u8], json: &mut String) -> bool {
+    let text = std::str::from_utf8(bytes);
+    if let Ok(text) = text {
+        quote(text, json);
+    }
+    text.is_ok()
+}
+
+fn float(value: f64, json: &mut String) {
+    if !value.is_finite() {
+        json.push_str("null");
+        return;
+    }
+    let _ = write!(json, "{value:?}");
+}
+
+/// A day, counted from 1970-01-01, as `YYYY-MM-DD`.
+fn date(days: i64, json: &mut String) {
+    let (year, month, day) = civil(days);
+    let _ = write!(json, "\"{year:04}-{month:02}-{day:02}\"");
+}
+
+fn moment(ticks: i64, per_second: i64, zoned: bool, json: &mut String) {
+    let (seconds, fraction) = (ticks.div_euclid(per_second), ticks.rem_euclid(per_second));
+    let (year, month, day) = civil(seconds.div_euclid(86_400));
+    let of_day = seconds.rem_euclid(86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    let _ = write!(json, "\"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    if fraction > 0 {
+        let width = per_second.ilog10() as usize;
+        let digits = format!("{fraction:0width$}");
+        let _ = write!(json, ".{}", digits.trim_end_matches('0'));
+    }
+    json.push_str(if zoned { "Z\"" } else { "\"" });
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar: years begin in
+/// March, so that the leap day is their last, and 400 of them have 146,097 days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let first = (153 * month + 2) / 5;
+    let (month, late) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + late, month, day - first + 1)
+}
+
+#[test]
+fn days_have_dates() {
+    assert_eq!(civil(0), (1970, 1, 1));
+    assert_eq!(civil(-1), (1969, 12, 31));
+    assert_eq!(civil(19_782), (2024, 2, 29));
+    let mut json = String::new();
+    moment(1_556_197_074_120, 1_000, true, &mut json);
+    assert_eq!(json, "\"2019-04-25T12:57:54.12Z\"");
+}

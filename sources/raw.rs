@@ -1,0 +1,346 @@
+//! The bytes of a raw file: recognised by content, decoded on the fly, hashed on the way.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bzip2::bufread::MultiBzDecoder;
+use corpus::digest::Hashing;
+use corpus::{Digest, Error, RawFile, Reason};
+use flate2::{Decompress, FlushDecompress, Status};
+use lzma_rust2::XzReader;
+
+/// Bytes that are read from the disk at once. Larger blocks were not faster.
+const BLOCK: usize = 256 << 10;
+
+/// Bytes of the decoded content that are looked at to recognise it: a tar header has its magic at
+/// byte 257.
+const HEAD: usize = 512;
+
+/// The largest dictionary, in KiB, that an xz file may ask for: four times what `xz -9` uses.
+const XZ_MEMORY: u32 = 256 << 10;
+
+/// The largest window of a zstd file, as a power of two: what `zstd` itself takes unasked.
+const ZSTD_WINDOW: u32 = 27;
+
+/// How a raw file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip, of one member or many.
+    Gzip,
+    /// Zstandard, of one frame or many.
+    Zstd,
+    /// bzip2, of one stream or many.
+    Bzip2,
+    /// xz, of one stream or many.
+    Xz,
+}
+
+/// What a raw file holds once it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Parquet.
+    Parquet,
+    /// A tar archive.
+    Tar,
+    /// An archive that no source reads.
+    Foreign(&'static str),
+    /// Anything else: text in lines, for all that is known.
+    Lines,
+}
+
+/// How a raw file is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The reason that is counted, such as `truncated_gzip`.
+    pub reason: Reason,
+    /// What the decoder said.
+    pub detail: String,
+}
+
+/// A raw file that is being read.
+///
+/// Reading gives the decoded bytes. Where the compressed data are broken, reading ends as at the
+/// end of a file and [`Raw::damage`] says how; only a fault of the world is an error.
+pub struct Raw {
+    path: PathBuf,
+    tap: Rc<RefCell<Tap>>,
+    decoder: Decoder,
+    compression: Compression,
+    content: Content,
+    head: Vec<u8>,
+    head_at: usize,
+    damage: Option<Damage>,
+}
+
+/// The file itself. Decoders hide where an error came from, so it is noted here.
+struct Tap {
+    file: Hashing<File>,
+    failed: bool,
+}
+
+struct Source(Rc<RefCell<Tap>>);
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut tap = self.0.borrow_mut();
+        loop {
+            match tap.file.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tap.failed = true;
+                    return Err(error);
+                }
+                read => return read,
+            }
+        }
+    }
+}
+
+type Blocks = BufReader<Source>;
+
+enum Decoder {
+    Plain(Blocks),
+    Gzip(Gzip),
+    Zstd(zstd::stream::read::Decoder<'static, Blocks>),
+    Bzip2(MultiBzDecoder<Blocks>),
+    Xz(Box<XzReader<Blocks>>),
+}
+
+impl Raw {
+    /// Opens a file and looks at its first bytes.
+    pub fn open(file: &RawFile) -> corpus::Result<Raw> {
+        let path = file.path.clone();
+        let opened = File::open(&path).map_err(Error::io("cannot open", &path))?;
+        let tap = Rc::new(RefCell::new(Tap { file: Hashing::new(opened), failed: false }));
+        let mut blocks = BufReader::with_capacity(BLOCK, Source(tap.clone()));
+        let first = blocks.fill_buf().map_err(Error::io("cannot read", &path))?;
+        let compression = Compression::of(first);
+        let decoder = Decoder::new(compression, blocks).map_err(Error::io("cannot decode", &path))?;
+        let content = Content::Lines;
+        let mut raw =
+            Raw { path, tap, decoder, compression, content, head: vec![0; HEAD], head_at: HEAD, damage: None };
+        let mut filled = 0;
+        let mut head = std::mem::take(&mut raw.head);
+        while filled < HEAD {
+            match raw.read(&mut head[filled..]).map_err(Error::io("cannot read", &raw.path))? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        head.truncate(filled);
+        raw.content = Content::of(&head);
+        raw.head = head;
+        raw.head_at = 0;
+        Ok(raw)
+    }
+
+    /// How it is compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// What it holds.
+    pub fn content(&self) -> Content {
+        self.content
+    }
+
+    /// How it is damaged, as far as it was read.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// Bytes of the file that were read so far, before decoding.
+    pub fn bytes_read(&self) -> u64 {
+        self.tap.borrow().file.length()
+    }
+
+    /// The first decoded bytes, however many of them were read since.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what is left of the file, wherever decoding stopped: the digest is that of all bytes.
+    pub fn finish(self) -> corpus::Result<(Digest, u64)> {
+        let mut left = Source(self.tap.clone());
+        let mut block = vec![0; BLOCK];
+        while left.read(&mut block).map_err(Error::io("cannot read", &self.path))? > 0 {}
+        let tap = self.tap.borrow();
+        Ok((tap.file.digest(), tap.file.length()))
+    }
+
+    fn fail(&mut self, error: io::Error) -> io::Result<usize> {
+        if self.tap.borrow().failed {
+            return Err(error);
+        }
+        let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        let reason = match (self.compression, cut) {
+            // Nothing decodes, so nothing but the disk can fail.
+            (Compression::None, _) => return Err(error),
+            (Compression::Gzip, true) => "truncated_gzip",
+            (Compression::Gzip, false) if error.kind() == GARBAGE => "garbage_after_gzip",
+            (Compression::Gzip, false) => "bad_gzip",
+            (Compression::Zstd, true) => "truncated_zstd",
+            (Compression::Zstd, false) => "bad_zstd",
+            (Compression::Bzip2, true) => "truncated_bzip2",
+            (Compression::Bzip2, false) => "bad_bzip2",
+            (Compression::Xz, true) => "truncated_xz",
+            (Compression::Xz, false) => "bad_xz",
+        };
+        self.damage = Some(Damage { reason: Reason(reason), detail: error.to_string() });
+        Ok(0)
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.head_at < self.head.len() {
+            let left = &self.head[self.head_at..];
+            let taken = left.len().min(into.len());
+            into[..taken].copy_from_slice(&left[..taken]);
+            self.head_at += taken;
+            return Ok(taken);
+        }
+        if self.damage.is_some() {
+            return Ok(0);
+        }
+        match self.decoder.read(into) {
+            Ok(read) => Ok(read),
+            Err(error) => self.fail(error),
+        }
+    }
+}
+
+impl Compression {
+    fn of(first: &[u8]) -> Compression {
+        match first {
+            [0x1f, 0x8b, ..] => Compression::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => Compression::Bzip2,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Compression::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+            _ => Compression::None,
+        }
+    }
+}
+
+impl Content {
+    fn of(head: &[u8]) -> Content {
+        match head {
+            [b'P', b'A', b'R', b'1', ..] => Content::Parquet,
+            [b'P', b'K', 3 | 5, 4 | 6, ..] => Content::Foreign("a zip archive"),
+            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Content::Foreign("a 7z archive"),
+            [0x1f, 0x8b, ..] => Content::Foreign("gzip in a compressed file"),
+            _ if head.get(257..262) == Some(b"ustar") => Content::Tar,
+            _ => Content::Lines,
+        }
+    }
+}
+
+impl Decoder {
+    fn new(compression: Compression, blocks: Blocks) -> io::Result<Decoder> {
+        Ok(match compression {
+            Compression::None => Decoder::Plain(blocks),
+            Compression::Gzip => Decoder::Gzip(Gzip::new(blocks)),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(blocks)?;
+                decoder.window_log_max(ZSTD_WINDOW)?;
+                Decoder::Zstd(decoder)
+            }
+            Compression::Bzip2 => Decoder::Bzip2(MultiBzDecoder::new(blocks)),
+            Compression::Xz => Decoder::Xz(Box::new(XzReader::new_mem_limit(blocks, true, XZ_MEMORY))),
+        })
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Decoder::Plain(blocks) => blocks.read(into),
+            Decoder::Gzip(gzip) => gzip.read(into),
+            Decoder::Zstd(decoder) => decoder.read(into),
+            Decoder::Bzip2(decoder) => decoder.read(into),
+            Decoder::Xz(decoder) => decoder.read(into),
+        }
+    }
+}
+
+/// The kind of error for what follows a gzip member and is none.
+const GARBAGE: io::ErrorKind = io::ErrorKind::InvalidInput;
+
+/// gzip, member by member. `flate2`'s own reader throws away what it decoded of a block when the
+/// block turns out to be broken further on; this one hands it out first.
+struct Gzip {
+    blocks: Blocks,
+    state: Decompress,
+    inside: bool,
+    members: u64,
+    broken: Option<io::Error>,
+}
+
+impl Gzip {
+    fn new(blocks: Blocks) -> Gzip {
+        Gzip { blocks, state: Decompress::new_gzip(15), inside: true, members: 0, broken: None }
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        loop {
+            let block = self.blocks.fill_buf()?;
+            if block.is_empty() {
+                if self.inside {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends inside a gzip member"));
+                }
+                return Ok(0);
+            }
+            if !self.inside {
+                // Tapes and some tools fill up with zeros after the last member; gzip skips them.
+                let zeros = block.iter().take_while(|byte| **byte == 0).count();
+                if zeros > 0 {
+                    self.blocks.consume(zeros);
+                    continue;
+                }
+                self.state = Decompress::new_gzip(15);
+                self.inside = true;
+                self.members += 1;
+                continue;
+            }
+            let (seen, made) = (self.state.total_in(), self.state.total_out());
+            let status = self.state.decompress(block, into, FlushDecompress::None);
+            let seen = (self.state.total_in() - seen) as usize;
+            let made = (self.state.total_out() - made) as usize;
+            let stuck = seen == 0 && made == 0;
+            self.blocks.consume(seen);
+            match status {
+                Ok(Status::StreamEnd) => self.inside = false,
+                Ok(_) if stuck => self.broken = Some(self.fault("no progress".into())),
+                Ok(_) => {}
+                Err(error) => self.broken = Some(self.fault(error.to_string())),
+            }
+            if made > 0 {
+                return Ok(made);
+            }
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
+        }
+    }
+
+    fn fault(&self, said: String) -> io::Error {
+        if self.members > 0 && self.state.total_out() == 0 {
+            return io::Error::new(GARBAGE, format!("what follows gzip member {} is not gzip: {said}", self.members));
+        }
+        io::Error::new(io::ErrorKind::InvalidData, format!("gzip member {}: {said}", self.members + 1))
+    }
+}

@@ -1,0 +1,160 @@
+//! What a pipeline file may say of a slice's source, and what we tell of each.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Source;
+use crate::c4::C4;
+use crate::github::GitHub;
+
+/// What is told of a source: the same text makes `redpajama sources` and the docs page.
+pub struct Told {
+    /// The slice's name.
+    pub name: &'static str,
+    /// Raised whenever the same input could give another output.
+    pub version: u32,
+    /// What it reads, in a line.
+    pub about: &'static str,
+    /// The forms that its raw files may have.
+    pub formats: &'static [&'static str],
+    /// Why a record is unusable, and what that means.
+    pub reasons: Vec<(&'static str, &'static str)>,
+    /// The fields of a document's meta that it fills, and from what.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// An example for a pipeline.
+    pub example: &'static str,
+    /// The JSON schema of its options: their texts, types, defaults.
+    pub options: schemars::Schema,
+}
+
+/// Reasons that every file of records may give.
+const RECORD_REASONS: [(&str, &str); 13] = [
+    ("bad_json", "a line that is not JSON, or a number or a depth that JSON readers do not take"),
+    ("bad_utf8", "bytes that are not UTF-8"),
+    ("blank_line", "a line with nothing on it"),
+    ("lone_surrogate", "an escape like \\ud800 that spells half a character"),
+    ("missing_column", "the text's column, or one that the options require, is not there"),
+    ("no_text", "the text is null"),
+    ("not_an_object", "JSON, but not an object"),
+    ("too_large", "the text is longer than `max_document`"),
+    ("wrong_type", "the text is a number, a list or an object"),
+    ("truncated_*", "the file ends inside its gzip, zstd, bzip2 or xz stream: what came before was read"),
+    ("bad_*", "the gzip, zstd, bzip2, xz, tar or Parquet is broken here: what came before was read"),
+    ("garbage_after_gzip", "bytes after the last gzip member that are not gzip"),
+    ("unknown_format", "a file of another kind, such as a zip archive"),
+];
+
+/// Reasons that files of a repository may give beside these.
+const REPOSITORY_REASONS: [(&str, &str); 7] = [
+    ("binary", "a file with a NUL among its first 8 KiB, as git tells binaries"),
+    ("duplicate_path", "a path that the archive has had before: the first one counts"),
+    ("hard_link", "another name of a file in the archive"),
+    ("not_a_file", "a device, a pipe, a socket or a sparse file"),
+    ("submodule", "another repository inside this one"),
+    ("symlink", "a symbolic link: what it points to is read under its own name, if at all"),
+    ("unsafe_path", "a path that is absolute or climbs out of the archive"),
+];
+
+macro_rules! sources {
+    ($($variant:ident, $name:literal, version $version:literal, about $about:literal, formats [$($format:literal),*],
+       reasons $reasons:expr, fields [$(($field:literal, $from:literal)),*], example $example:literal;)*) => {
+        /// The source of one slice, by the slice's name, with its options.
+        #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+        pub enum SourceSpec {
+            $(#[doc = $about] #[serde(rename = $name)] $variant($variant),)*
+        }
+
+        impl SourceSpec {
+            /// The source of a slice with its defaults, if there is such a slice.
+            pub fn default_for(slice: &str) -> Option<SourceSpec> {
+                match slice {
+                    $($name => Some(SourceSpec::$variant($variant::default())),)*
+                    _ => None,
+                }
+            }
+
+            /// The slice's name.
+            pub fn slice(&self) -> &'static str {
+                match self { $(SourceSpec::$variant(_) => $name,)* }
+            }
+
+            /// Raised whenever the same input could give another output.
+            pub fn version(&self) -> u32 {
+                match self { $(SourceSpec::$variant(_) => $version,)* }
+            }
+
+            /// The source, ready to read.
+            pub fn build(&self) -> Box<dyn Source> {
+                match self { $(SourceSpec::$variant(options) => Box::new(options.clone()),)* }
+            }
+        }
+
+        /// Every source, in alphabetical order.
+        pub fn told() -> Vec<Told> {
+            vec![$(Told {
+                name: $name,
+                version: $version,
+                about: $about,
+                formats: &[$($format),*],
+                reasons: $reasons,
+                fields: &[$(($field, $from)),*],
+                example: $example,
+                options: schemars::schema_for!($variant),
+            },)*]
+        }
+    };
+}
+
+sources! {
+    C4, "c4", version 1,
+    about "C4: web pages of April 2019, cleaned by AllenAI",
+    formats [
+        "JSON lines, plain or in gzip, zstd, bzip2 or xz: an object with text, timestamp and url (`c4-train.00000-of-01024.json.gz`)",
+        "Parquet with the same columns, or the text alone"
+    ],
+    reasons RECORD_REASONS.to_vec(),
+    fields [("url", "url"), ("timestamp", "timestamp"), ("language", "language, or else the option's")],
+    example "c4: { require: [text, timestamp, url] }";
+
+    GitHub, "github", version 1,
+    about "GitHub: files of public repositories",
+    formats [
+        "JSON lines, plain or in gzip, zstd, bzip2 or xz: a BigQuery export of github_repos, with the text in content",
+        "Parquet with BigQuery's columns, or those of The Stack",
+        "a folder of checked-out repositories, or one repository",
+        "tar archives of a repository, as GitHub serves them"
+    ],
+    reasons RECORD_REASONS.into_iter().chain(REPOSITORY_REASONS).collect(),
+    fields [
+        ("repository", "repo_name, max_stars_repo_name; the name of the folder or archive"),
+        ("path", "path, max_stars_repo_path"),
+        ("license", "license, max_stars_repo_licenses; an SPDX header, or the repository's licence files"),
+        ("language", "language, lang")
+    ],
+    example "github: {}";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_found_by_its_slice() {
+        for told in told() {
+            let spec = SourceSpec::default_for(told.name).unwrap();
+            assert_eq!((spec.slice(), spec.version()), (told.name, told.version));
+            assert_eq!(spec.build().slice(), told.name);
+            let json = serde_json::to_value(&spec).unwrap();
+            assert!(json.get(told.name).is_some());
+            assert!(told.example.starts_with(told.name));
+        }
+        assert!(SourceSpec::default_for("books").is_none());
+    }
+
+    #[test]
+    fn an_unknown_option_is_an_error() {
+        assert!(serde_json::from_str::<SourceSpec>(r#"{"c4": {"require": []}}"#).is_ok());
+        assert!(serde_json::from_str::<SourceSpec>(r#"{"c4": {"requires": []}}"#).is_err());
+        assert!(serde_json::from_str::<SourceSpec>(r#"{"github": {"x": 1}}"#).is_err());
+    }
+}
