@@ -2,6 +2,9 @@
 
 mod bytes;
 mod description;
+#[cfg(test)]
+mod tests;
+mod train;
 mod words;
 
 use std::borrow::Cow;
@@ -11,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use corpus::{Digest, TokenId, Tokenizer};
 use serde_json::Value;
 use tokenizers::pipeline::{
-    EncodeOptions, Override, PipelineModel, PipelineToken, PipelineTokenizer, Segment, SpecialSegmentIterator,
-    normalize_all,
+    EncodeOptions, Override, PipelineToken, PipelineTokenizer, Segment, SpecialSegmentIterator, normalize_all,
 };
 
 use description::Description;
-use words::{Cache, Words};
+pub use train::{SPECIALS, TrainError, train};
+use words::{Engine, Memory, Words};
 
 /// Why a tokenizer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +74,10 @@ const ENDS: [&str; 4] = ["<|endoftext|>", "</s>", "<|end_of_text|>", "[SEP]"];
 /// for the same text, without the special tokens of its post-processor.
 pub struct HuggingFace {
     engine: PipelineTokenizer,
-    options: EncodeOptions,
     /// For byte-level BPE over the words of GPT-2: a shorter way to the engine's ids.
     words: Option<Words>,
-    /// One cache for each thread that has been encoding at the same time as others.
-    caches: Mutex<Vec<Cache>>,
+    /// One for each thread that has been encoding at the same time as others.
+    memories: Mutex<Vec<Memory>>,
     vocab_size: u32,
     end_of_document: TokenId,
     digest: Digest,
@@ -100,18 +102,11 @@ impl HuggingFace {
         let mut canonical = json;
         tokenizers::canonicalize_value(&mut canonical).map_err(|error| unsupported(error.to_string()))?;
         let engine = tokenizers::from_json(&canonical.to_string()).map_err(|error| unsupported(error.to_string()))?;
-        let options = EncodeOptions {
-            add_special_tokens: false,
-            encode_special_tokens: false,
-            padding: Override::Off,
-            truncation: Override::Off,
-        };
         Ok(HuggingFace {
-            round_trips: description.round_trips && is_byte_level(&engine),
+            round_trips: description.round_trips && Engine::of(&engine).is_some(),
             words: description.gpt2.map(Words::new),
-            caches: Mutex::default(),
+            memories: Mutex::default(),
             engine,
-            options,
             vocab_size: description.vocab_size,
             end_of_document,
             digest: Digest::of(bytes),
@@ -119,18 +114,36 @@ impl HuggingFace {
     }
 }
 
+/// The text and nothing else: no special tokens around it, nothing cut or filled.
+fn options() -> EncodeOptions {
+    EncodeOptions {
+        add_special_tokens: false,
+        encode_special_tokens: false,
+        padding: Override::Off,
+        truncation: Override::Off,
+    }
+}
+
 impl HuggingFace {
-    /// The engine alone. What it cannot encode has no tokens: it refuses only texts beyond 4 GB,
-    /// which no document reaches.
-    fn engine(&self, text: &str, out: &mut Vec<PipelineToken>) {
-        let before = out.len();
-        if self.engine.encode_into(text, &self.options, out).is_err() {
-            out.truncate(before);
+    fn try_encode(&self, text: &str, out: &mut Vec<TokenId>) -> tokenizers::Result<()> {
+        if let (Some(words), Some(engine)) = (&self.words, Engine::of(&self.engine))
+            && !words.has_special(text)
+        {
+            let memory = self.memories().pop();
+            let mut memory = memory.unwrap_or_else(|| Memory::new(engine));
+            words.encode(text, engine, &mut memory, out)?;
+            memory.shrink(engine);
+            self.memories().push(memory);
+            return Ok(());
         }
+        let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
+        self.engine.encode_into(text, &options(), &mut tokens)?;
+        out.extend_from_slice(PipelineToken::cast_slice(&tokens));
+        Ok(())
     }
 
-    fn caches(&self) -> std::sync::MutexGuard<'_, Vec<Cache>> {
-        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memories(&self) -> std::sync::MutexGuard<'_, Vec<Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,18 +161,11 @@ impl Tokenizer for HuggingFace {
     }
 
     fn encode(&self, text: &str, out: &mut Vec<TokenId>) {
-        match &self.words {
-            Some(words) if !words.has_special(text) => {
-                let cache = self.caches().pop();
-                let mut cache = cache.unwrap_or_else(Cache::new);
-                words.encode(text, &mut cache, &mut |word, ids| self.engine(word, ids), out);
-                self.caches().push(cache);
-            }
-            _ => {
-                let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
-                self.engine(text, &mut tokens);
-                out.extend_from_slice(PipelineToken::cast_slice(&tokens));
-            }
+        let before = out.len();
+        // The engine refuses only texts beyond 4 GB, and models without a token for what they do
+        // not know: such a document has no tokens.
+        if self.try_encode(text, out).is_err() {
+            out.truncate(before);
         }
     }
 
@@ -191,10 +197,6 @@ impl Tokenizer for HuggingFace {
     fn round_trips(&self) -> bool {
         self.round_trips
     }
-}
-
-fn is_byte_level(engine: &PipelineTokenizer) -> bool {
-    matches!(engine.get_model(), PipelineModel::BPE(model) if model.is_byte_level())
 }
 
 impl Description {

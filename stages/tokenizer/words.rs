@@ -14,11 +14,14 @@
 //! where no normalization reaches across. So the ids are the engine's by construction.
 
 use memchr::memmem::Finder;
-use tokenizers::pipeline::PipelineToken;
+use tokenizers::models::bpe::{BpeScratch, PipelineBPE};
+use tokenizers::pipeline::{
+    Model, PipelineModel, PipelineToken, PipelineTokenizer, PreTokenizer, PreTokenizerScratch, Span, normalize_all,
+};
 
 use super::description::Gpt2;
 
-/// Splits and remembers; the engine is lent for what is not remembered.
+/// Splits text into words.
 pub(super) struct Words {
     specials: Vec<Finder<'static>>,
     space_runs: Vec<u32>,
@@ -35,14 +38,14 @@ impl Words {
         self.specials.iter().any(|special| special.find(text.as_bytes()).is_some())
     }
 
-    /// Appends the ids of a text without special tokens.
+    /// Appends the ids of a text without special tokens. Fails only where the engine does.
     pub(super) fn encode(
         &self,
         text: &str,
-        cache: &mut Cache,
-        engine: &mut dyn FnMut(&str, &mut Vec<PipelineToken>),
+        engine: Engine<'_>,
+        memory: &mut Memory,
         out: &mut Vec<u32>,
-    ) {
+    ) -> tokenizers::Result<()> {
         let bytes = text.as_bytes();
         let mut at = 0;
         while let Some(&first) = bytes.get(at) {
@@ -51,12 +54,16 @@ impl Words {
                 continue;
             }
             let mut end = self.word(bytes, at);
-            if bytes.get(end).is_some_and(|next| !next.is_ascii()) {
+            let whole = bytes.get(end).is_none_or(u8::is_ascii);
+            if !whole {
                 end = piece(text, end);
             }
-            cache.ids(text, at, end, engine, out);
+            if end - at >= 16 || !memory.recall(bytes, at, end, out) {
+                memory.learn(&text[at..end], whole, engine, out)?;
+            }
             at = end;
         }
+        Ok(())
     }
 
     /// Appends the tokens of a run of two or more spaces, the longest first; a single space that
@@ -214,18 +221,39 @@ fn letters_end(bytes: &[u8], from: usize) -> usize {
     run_end(bytes, end, Class::Letter)
 }
 
+/// What encodes the words that are not remembered.
+#[derive(Clone, Copy)]
+pub(super) struct Engine<'e> {
+    pub(super) whole: &'e PipelineTokenizer,
+    pub(super) model: &'e PipelineBPE,
+}
+
+impl<'e> Engine<'e> {
+    /// The engine, if its model is byte-level BPE.
+    pub(super) fn of(whole: &'e PipelineTokenizer) -> Option<Engine<'e>> {
+        match whole.get_model() {
+            PipelineModel::BPE(model) if model.is_byte_level() => Some(Engine { whole, model }),
+            _ => None,
+        }
+    }
+}
+
 /// Remembers the ids of words: a table of words below 16 bytes with up to three ids, and a smaller
 /// one of words below 32 bytes with up to seven. A word has one place, by its hash; a newcomer
 /// takes it. Words are compared whole, so nothing is ever mistaken for another.
-pub(super) struct Cache {
+pub(super) struct Memory {
     short: Box<[Short]>,
     long: Box<[Long]>,
+    merging: BpeScratch,
+    splitting: PreTokenizerScratch,
+    spans: Vec<Span>,
     /// What the engine made of the last word.
     fresh: Vec<PipelineToken>,
 }
 
-// 2 MiB and 1 MiB for each thread that encodes: more than the words that a text comes back to.
-const SHORT: usize = 1 << 16;
+// 1 MiB each, for each thread that encodes. Twice the size measured no better: what does not stay
+// in the processor's own cache costs as much to look up as to encode.
+const SHORT: usize = 1 << 15;
 const LONG: usize = 1 << 14;
 
 /// The bytes of a word, zeros after it, and its length in the last byte: equal only for equal
@@ -241,77 +269,96 @@ struct Short {
 
 #[derive(Clone, Copy, Default)]
 struct Long {
-    key: [Key; 2],
+    key: [u64; 4],
     ids: [u32; 7],
     count: u32,
 }
 
-impl Cache {
-    pub(super) fn new() -> Cache {
-        Cache {
+impl Memory {
+    pub(super) fn new(engine: Engine<'_>) -> Memory {
+        Memory {
             short: vec![Short::default(); SHORT].into_boxed_slice(),
             long: vec![Long::default(); LONG].into_boxed_slice(),
+            merging: engine.model.init_scratch(),
+            splitting: PreTokenizerScratch::default(),
+            spans: Vec::new(),
             fresh: Vec::new(),
         }
     }
 
+    /// Appends the ids of a word of fewer than 16 bytes, if they are known.
     #[inline]
-    fn ids(
-        &mut self,
-        text: &str,
-        at: usize,
-        end: usize,
-        engine: &mut dyn FnMut(&str, &mut Vec<PipelineToken>),
-        out: &mut Vec<u32>,
-    ) {
-        if end - at < 16 {
-            let key = key(text.as_bytes(), at, end - at);
-            let known = &self.short[place(key, SHORT)];
-            if known.key == key {
-                // One id is by far the most common, then two.
-                out.push(known.ids[0]);
-                if known.count > 1 {
-                    out.extend_from_slice(&known.ids[1..known.count as usize]);
-                }
-                return;
-            }
+    fn recall(&self, bytes: &[u8], at: usize, end: usize, out: &mut Vec<u32>) -> bool {
+        let key = key(bytes, at, end - at);
+        let known = &self.short[place(key, SHORT)];
+        if known.key != key {
+            return false;
         }
-        self.slow(&text[at..end], engine, out);
+        // One id is by far the most common, then two.
+        out.push(known.ids[0]);
+        if known.count > 1 {
+            out.extend_from_slice(&known.ids[1..known.count as usize]);
+        }
+        true
     }
 
-    #[cold]
+    /// Appends the ids of a longer word, or of one that is not known and will be. `whole` says
+    /// that the pattern does not split it.
     #[inline(never)]
-    fn slow(&mut self, word: &str, engine: &mut dyn FnMut(&str, &mut Vec<PipelineToken>), out: &mut Vec<u32>) {
-        let length = word.len();
+    fn learn(&mut self, word: &str, whole: bool, engine: Engine<'_>, out: &mut Vec<u32>) -> tokenizers::Result<()> {
         let long_key = long_key(word.as_bytes());
-        if let Some(key) = long_key {
-            let known = &self.long[place([key[0][0] ^ key[1][0], key[0][1] ^ key[1][1].rotate_left(32)], LONG)];
+        let long_place = long_key.map(|[a, b, c, d]| place([a ^ c.rotate_left(17), b ^ d.rotate_left(43)], LONG));
+        if let (Some(key), Some(place)) = (long_key, long_place) {
+            let known = &self.long[place];
             if known.key == key {
                 out.extend_from_slice(&known.ids[..known.count as usize]);
-                return;
+                return Ok(());
             }
         }
         self.fresh.clear();
-        engine(word, &mut self.fresh);
+        if whole {
+            engine.model.tokenize_pipeline(word, &mut self.merging, &mut self.fresh)?;
+        } else {
+            self.split_and_merge(word, engine)?;
+        }
         let ids = PipelineToken::cast_slice(&self.fresh);
         out.extend_from_slice(ids);
-        if length < 16
-            && let Some(count @ 1..=3) = Some(ids.len())
-        {
-            let key = key(word.as_bytes(), 0, length);
-            let mut new = Short { key, ids: [0; 3], count: count as u32 };
-            new.ids[..count].copy_from_slice(ids);
-            self.short[place(key, SHORT)] = new;
-        } else if let Some(key) = long_key
-            && ids.len() <= 7
-        {
-            let mut new = Long { key, ids: [0; 7], count: ids.len() as u32 };
-            new.ids[..ids.len()].copy_from_slice(ids);
-            self.long[place([key[0][0] ^ key[1][0], key[0][1] ^ key[1][1].rotate_left(32)], LONG)] = new;
+        match (ids.len(), long_key, long_place) {
+            (1..=3, _, _) if word.len() < 16 => {
+                let key = key(word.as_bytes(), 0, word.len());
+                let mut new = Short { key, ids: [0; 3], count: ids.len() as u32 };
+                new.ids[..ids.len()].copy_from_slice(ids);
+                self.short[place(key, SHORT)] = new;
+            }
+            (0..=7, Some(key), Some(place)) => {
+                let mut new = Long { key, ids: [0; 7], count: ids.len() as u32 };
+                new.ids[..ids.len()].copy_from_slice(ids);
+                self.long[place] = new;
+            }
+            _ => {}
         }
-        // A monstrous word must not keep its room.
-        if self.fresh.capacity() > 1 << 16 {
+        Ok(())
+    }
+
+    /// A piece that is not all ASCII takes every step of the engine.
+    fn split_and_merge(&mut self, piece: &str, engine: Engine<'_>) -> tokenizers::Result<()> {
+        let piece = normalize_all(engine.whole.get_normalizers(), piece, 0)?;
+        // Only an added token of several spaces would be found in it, and then not by the splitter.
+        if piece.contains("  ") {
+            return engine.whole.encode_into(&piece, &super::options(), &mut self.fresh);
+        }
+        self.spans.clear();
+        engine.whole.get_pre_tokenizer().pre_tokenize(&piece, &mut self.splitting, &mut self.spans)?;
+        engine.model.tokenize_spans(&piece, &self.spans, &mut self.merging, &mut self.fresh)
+    }
+
+    /// Gives back what a monstrous document made grow.
+    pub(super) fn shrink(&mut self, engine: Engine<'_>) {
+        if self.fresh.capacity() > 1 << 16 || self.spans.capacity() > 1 << 16 {
             self.fresh = Vec::new();
+            self.spans = Vec::new();
+            self.splitting = PreTokenizerScratch::default();
+            self.merging = engine.model.init_scratch();
         }
     }
 }
@@ -332,18 +379,18 @@ fn key(bytes: &[u8], at: usize, length: usize) -> Key {
 }
 
 /// The key of a word of fewer than 32 bytes.
-fn long_key(word: &[u8]) -> Option<[Key; 2]> {
+fn long_key(word: &[u8]) -> Option<[u64; 4]> {
     if word.len() >= 32 {
         return None;
     }
     let mut bytes = [0; 32];
     bytes[..word.len()].copy_from_slice(word);
     bytes[31] = word.len() as u8;
-    let mut key = [0u64; 4];
+    let mut key = [0; 4];
     for (to, from) in key.iter_mut().zip(bytes.chunks_exact(8)) {
         *to = from.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
     }
-    Some([[key[0], key[1]], [key[2], key[3]]])
+    Some(key)
 }
 
 /// A word's place in a table. The constants are odd and have no pattern: digits of the golden
