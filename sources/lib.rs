@@ -9,6 +9,7 @@ use corpus::{Document, DocumentId, Evidence, RawFile, Reason};
 
 mod archive;
 pub mod c4;
+mod cost;
 mod format;
 pub mod github;
 mod jsonl;
@@ -18,6 +19,7 @@ mod raw;
 mod repository;
 mod spec;
 
+pub use cost::{take_decoding_seconds, take_raw_bytes};
 pub use raw::{Compression, Content, Damage, Raw};
 pub use spec::{SourceSpec, Told, told};
 
@@ -90,3 +92,6 @@ pub trait Source: Send + Sync {
 pub(crate) fn id(raw_file: &Arc<str>, record: u64) -> DocumentId {
     DocumentId { raw_file: raw_file.clone(), record }
 }
+
+#[cfg(test)]
+mod conformance;

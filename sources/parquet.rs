@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::io;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use ::parquet::basic::{ConvertedType, Type as PhysicalType};
 use ::parquet::errors::ParquetError;
+use ::parquet::schema::types::{SchemaDescriptor, Type};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use corpus::{Error, Evidence, Reason};
+use arrow_schema::{DataType, Schema, TimeUnit};
+use corpus::{Evidence, Reason};
 
 use crate::Result;
 use crate::format::{Reading, Shape, open, quote};
@@ -26,24 +28,20 @@ const ROWS: usize = 128;
 const BYTES: i64 = 8 << 20;
 
 /// Reads all rows of a file, up to where it is damaged.
+///
+/// A fault of the disk may be taken for damage here; the whole file is read once more for its
+/// digest, and there it is a fault.
 pub(crate) fn read(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<Option<Damage>> {
     match rows(path, shape, reading) {
         Ok(()) => Ok(None),
         Err(Fault::Read(error)) => Err(error),
-        Err(Fault::Parquet(ParquetError::External(source))) if world(&*source) => {
-            let source = match source.downcast::<io::Error>() {
-                Ok(source) => *source,
-                Err(source) => io::Error::other(source.to_string()),
-            };
-            Err(Error::io("cannot read", path)(source).into())
-        }
-        Err(Fault::Parquet(error)) => Ok(Some(Damage { reason: Reason("bad_parquet"), detail: error.to_string() })),
+        Err(Fault::Broken(detail)) => Ok(Some(Damage { reason: Reason("bad_parquet"), detail })),
     }
 }
 
 enum Fault {
     Read(crate::Error),
-    Parquet(ParquetError),
+    Broken(String),
 }
 
 impl From<crate::Error> for Fault {
@@ -52,24 +50,28 @@ impl From<crate::Error> for Fault {
     }
 }
 
-impl From<ParquetError> for Fault {
-    fn from(error: ParquetError) -> Fault {
-        Fault::Parquet(error)
+/// Runs the decoder, which panics on some broken files where it should say so.
+fn guarded<T, E: ToString>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, Fault> {
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(decoded) => decoded.map_err(|error| Fault::Broken(error.to_string())),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            Err(Fault::Broken(format!("the decoder gave up: {said}")))
+        }
     }
-}
-
-/// Whether the disk failed: the system gave the error a number, decoders do not.
-fn world(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    source.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error().is_some())
 }
 
 fn rows(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(), Fault> {
     let file = open(path).map_err(crate::Error::from)?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
-    // Strings are read as bytes: the one that is not UTF-8 makes its row unusable, not the file.
-    let schema = Arc::new(Schema::new(metadata.schema().fields().iter().map(as_bytes).collect::<Vec<_>>()));
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(schema.clone());
-    let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?;
+    let plain = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = guarded(|| {
+        let metadata = ArrowReaderMetadata::load(&file, plain())?;
+        // Strings are read as bytes: the one that is not UTF-8 makes its row unusable, not the file.
+        let of_bytes = of_bytes(metadata.parquet_schema())?;
+        ArrowReaderMetadata::load(&file, plain().with_parquet_schema(of_bytes))
+    })?;
+    let schema = metadata.schema().clone();
     let text = shape.text.iter().find_map(|name| schema.index_of(name).ok());
     let missing = match text {
         None => Some(shape.text[0]),
@@ -90,8 +92,8 @@ fn rows(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(),
     let rows = groups.map(|group| BYTES / (group.total_byte_size() / group.num_rows().max(1)).max(1)).min();
     let rows = rows.map_or(ROWS, |rows| (rows.max(1) as usize).min(ROWS));
     let mut row = Row::default();
-    for batch in builder.with_batch_size(rows).build()? {
-        let batch = batch.map_err(|error| ParquetError::ArrowError(error.to_string()))?;
+    let mut batches = guarded(|| builder.with_batch_size(rows).build())?;
+    while let Some(batch) = guarded(|| batches.next().transpose())? {
         for index in 0..batch.num_rows() {
             row.read(&batch, &schema, index, text, shape, reading)?;
         }
@@ -99,12 +101,25 @@ fn rows(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(),
     Ok(())
 }
 
-fn as_bytes(field: &Arc<Field>) -> Arc<Field> {
-    match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Binary)),
-        DataType::LargeUtf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::LargeBinary)),
-        _ => field.clone(),
+/// A schema without the words that make byte arrays strings.
+fn of_bytes(schema: &SchemaDescriptor) -> Result<Arc<SchemaDescriptor>, ParquetError> {
+    let root = schema.root_schema();
+    let mut fields = Vec::new();
+    for field in root.get_fields() {
+        if !field.is_primitive() || field.get_physical_type() != PhysicalType::BYTE_ARRAY {
+            fields.push(field.clone());
+            continue;
+        }
+        let info = field.get_basic_info();
+        if info.converted_type() != ConvertedType::UTF8 {
+            fields.push(field.clone());
+            continue;
+        }
+        let bytes = Type::primitive_type_builder(field.name(), PhysicalType::BYTE_ARRAY);
+        fields.push(Arc::new(bytes.with_repetition(info.repetition()).build()?));
     }
+    let root = Type::group_type_builder(root.name()).with_fields(fields).build()?;
+    Ok(Arc::new(SchemaDescriptor::new(Arc::new(root))))
 }
 
 /// Room for one row's columns as JSON, kept from row to row.

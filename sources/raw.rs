@@ -95,7 +95,10 @@ impl Read for Source {
                     tap.failed = true;
                     return Err(error);
                 }
-                read => return read,
+                read => {
+                    crate::cost::saw_raw_bytes(*read.as_ref().unwrap_or(&0));
+                    return read;
+                }
             }
         }
     }
@@ -212,7 +215,8 @@ impl Read for Raw {
         if self.damage.is_some() {
             return Ok(0);
         }
-        match self.decoder.read(into) {
+        let decoder = &mut self.decoder;
+        match crate::cost::decoding(|| decoder.read(into)) {
             Ok(read) => Ok(read),
             Err(error) => self.fail(error),
         }
