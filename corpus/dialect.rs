@@ -112,7 +112,8 @@ fn rewrite_value(value: &serde_json::value::RawValue, out: &mut String) -> Resul
         _ if json.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
             out.push_str(if json == "-0" { "0" } else { json });
         }
-        _ => float(serde_json::from_str(json)?, out),
+        // serde_json reads some floats one unit too low or high; the standard library does not.
+        _ => float(json.parse().map_err(serde::de::Error::custom)?, out),
     }
     Ok(())
 }
@@ -164,6 +165,7 @@ mod tests {
         check("\"\\u007f\\u001f\\b\\f\\\\\\\"\"", "\"\u{7f}\\u001f\\b\\f\\\\\\\"\"");
         check("[100.0,1e-5,1e16,1.5e300,0.0001,123456789012345.6]", "[100.0, 1e-05, 1e+16, 1.5e+300, 0.0001, 123456789012345.6]");
         check("[12345678901234567890123,-0.0,1E2]", "[12345678901234567890123, -0.0, 100.0]");
+        check("[29.925531914893618]", "[29.925531914893618]");
         check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a": 3, "b": 2}"#);
     }
 }
