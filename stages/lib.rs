@@ -8,6 +8,8 @@
 
 use corpus::{Document, SignalSpec, Verdict};
 
+#[cfg(test)]
+mod at_work;
 mod dedup;
 mod spec;
 

@@ -226,16 +226,18 @@ pub(crate) mod tests {
     #[track_caller]
     pub(crate) fn measured(stage: &str, text: &str, signals: &str) {
         let (document, _) = apply(stage, text, Meta::default());
-        assert_eq!(signals_of(stage, &document), signals, "{stage} on {text:?}");
+        let spec: StageSpec = serde_saphyr::from_str(stage).unwrap();
+        assert_eq!(signals_of(&spec, &document), signals, "{stage} on {text:?}");
     }
 
-    pub(crate) fn signals_of(stage: &str, document: &corpus::Document) -> String {
-        let spec: StageSpec = serde_saphyr::from_str(stage).unwrap();
-        let told = spec.writes().iter().map(|signal| {
-            let value = match document.signals.get(signal.name).unwrap() {
-                corpus::Signal::Integer(value) => value.to_string(),
-                corpus::Signal::Number(value) => value.to_string(),
-                corpus::Signal::Text(value) => value.to_string(),
+    /// The signals of a document that a stage writes: `-` where it did not.
+    pub(crate) fn signals_of(stage: &StageSpec, document: &corpus::Document) -> String {
+        let told = stage.writes().iter().map(|signal| {
+            let value = match document.signals.get(signal.name) {
+                Some(corpus::Signal::Integer(value)) => value.to_string(),
+                Some(corpus::Signal::Number(value)) => value.to_string(),
+                Some(corpus::Signal::Text(value)) => value.to_string(),
+                None => "-".to_owned(),
             };
             format!("{}={value}", signal.name)
         });
