@@ -17,7 +17,7 @@ use crate::{Limits, Raw, Result, Sink, Source, repository};
 /// Reads exports of `bigquery-public-data.github_repos`, files of The Stack, checked-out
 /// repositories and archives of them.
 ///
-/// Of records, `content` is the text (or `text`, where there is no `content`); all other columns
+/// Of records, `content` is the text (`contents` or `text` where there is none); all other columns
 /// stay in `meta` as they were written. A list of licences holds as a whole: `["MIT",
 /// "Apache-2.0"]` is `MIT AND Apache-2.0`.
 ///
@@ -46,7 +46,8 @@ const FIELDS: &[(&str, usize)] = &[
     ("lang", 4),
 ];
 
-const SHAPE: Shape<'static> = Shape { text: &["content", "text"], fields: FIELDS, required: &[], language: None };
+const SHAPE: Shape<'static> =
+    Shape { text: &["content", "contents", "text"], fields: FIELDS, required: &[], language: None };
 
 impl Source for GitHub {
     fn slice(&self) -> &'static str {

@@ -131,7 +131,7 @@ fn spelled(expression: &str) -> String {
 /// The text of the GPL does not say whether later versions may be used: BigQuery names it without.
 fn without_suffix(id: &str) -> String {
     let id = id.to_ascii_lowercase();
-    let bare = id.strip_suffix("-only").or_else(|| id.strip_suffix("-or-later"));
+    let bare = ["-only", "-or-later", "+"].iter().find_map(|suffix| id.strip_suffix(suffix));
     bare.unwrap_or(&id).to_owned()
 }
 
