@@ -19,6 +19,7 @@ pub mod copyright_header;
 pub mod empty_text;
 pub mod exact_dedup;
 pub mod extension;
+pub mod keep_if;
 pub mod letters_per_token;
 pub mod license;
 pub mod line_length;

@@ -1,5 +1,7 @@
 //! Ends a pipeline: tokens become shards.
 
+use std::num::NonZeroU64;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Pack {
     /// A shard is sealed before the document that would bring it beyond this many tokens. A
     /// single longer document has a shard of its own.
-    #[schemars(range(min = 1))]
-    pub shard_tokens: u64,
+    pub shard_tokens: NonZeroU64,
     /// Whether the end-of-document token follows each document.
     pub append_end_of_document: bool,
 }
@@ -22,6 +23,7 @@ pub struct Pack {
 impl Default for Pack {
     fn default() -> Self {
         // 2 GB of 16-bit tokens: a file that every copying tool still takes in one go.
-        Pack { shard_tokens: 1_000_000_000, append_end_of_document: true }
+        let shard_tokens = NonZeroU64::MIN.saturating_add(999_999_999);
+        Pack { shard_tokens, append_end_of_document: true }
     }
 }

@@ -135,6 +135,7 @@ stages! {
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
     ExactDedup(exact_dedup), Dedup, version 1, reasons ["exact_duplicate"], example "exact_dedup: {}";
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
+    KeepIf(keep_if), Filter, version 1, reasons ["signal_too_low", "signal_too_high", "no_signal"], example "keep_if: { line_count: { min: 3 }, alnum_prop: { min: 0.3, max: 0.95 } }";
     LettersPerToken(letters_per_token), Filter, version 1, reasons ["too_few_letters_per_token", "no_tokens"], example "letters_per_token: { min: 1.5 }";
     License(license), Filter, version 1, reasons ["license", "no_license"], example "license: { keep: [mit, apache-2.0, bsd-3-clause] }";
     LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
@@ -158,6 +159,14 @@ impl StageSpec {
         }
     }
 
+    /// The signals that it judges, which stages before it must write.
+    pub fn reads(&self) -> Vec<String> {
+        match self {
+            StageSpec::KeepIf(options) => options.rules.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it asks for tokens.
     pub fn needs_tokenizer(&self) -> bool {
         matches!(self, StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_))
@@ -173,6 +182,7 @@ impl StageSpec {
             StageSpec::EmptyText(options) => Built::Stage(Box::new(options)),
             StageSpec::ExactDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::Extension(options) => Built::Stage(Box::new(options)),
+            StageSpec::KeepIf(options) => Built::Stage(Box::new(options)),
             StageSpec::LettersPerToken(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
             StageSpec::License(options) => Built::Stage(Box::new(options)),
             StageSpec::LineLength(options) => Built::Stage(Box::new(options)),

@@ -2,9 +2,10 @@
 //! must agree with; every document's ids are compared.
 //!
 //! ```text
-//! cargo run --release -p stages --example tokenize_speed -- [--oracle] tokenizer.json FILE…
+//! cargo run --release -p stages --example tokenize_speed -- [--alone | --oracle] tokenizer.json FILE…
 //! ```
 //!
+//! With `--alone` only ours runs, for a profiler to look at.
 //! A FILE is one document, or JSON lines with a `text` or a `content`. MB are 10^6 bytes of text,
 //! seconds are one thread's; each encoder has one pass over all documents, its caches cold.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a report for developers, not a part of the toolkit
@@ -17,7 +18,8 @@ use tokenizers::pipeline::{EncodeOptions, PipelineToken};
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let with_oracle = arguments.iter().any(|argument| argument == "--oracle");
-    arguments.retain(|argument| argument != "--oracle");
+    let alone = arguments.iter().any(|argument| argument == "--alone");
+    arguments.retain(|argument| !argument.starts_with("--"));
     let (tokenizer, files) = arguments.split_first().unwrap();
     let documents: Vec<String> = files.iter().flat_map(|file| documents(Path::new(file))).collect();
     let bytes: usize = documents.iter().map(String::len).sum();
@@ -25,6 +27,9 @@ fn main() {
 
     let ours = stages::tokenizer::load(Path::new(tokenizer), None).unwrap();
     let ours = measure("ours", &documents, |text, out| ours.encode(text, out));
+    if alone {
+        return;
+    }
 
     let canonical = tokenizers::canonicalize_file(tokenizer).unwrap();
     let engine = tokenizers::from_json(&canonical).unwrap();

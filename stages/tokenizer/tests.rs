@@ -57,7 +57,7 @@ fn check(json: &Value, end: Option<&str>, texts: &[String]) {
 }
 
 /// Texts put together at random, the same every time, from parts that meet badly.
-fn mixed() -> Vec<String> {
+pub(super) fn mixed() -> Vec<String> {
     const PARTS: [&str; 60] = [
         "a",
         "the",

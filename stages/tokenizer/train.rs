@@ -347,6 +347,41 @@ mod tests {
         assert_eq!(json["model"]["vocab"]["ed"], 258);
     }
 
+    /// The library's own trainer, given the same words, merges the same pairs in the same order.
+    #[test]
+    fn the_library_learns_the_same() {
+        use oracle::models::bpe::{BPE, BpeTrainer};
+        use oracle::pre_tokenizers::byte_level::ByteLevel;
+        use oracle::tokenizer::Trainer;
+        use oracle::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
+
+        let text = super::super::tests::mixed().join("\n");
+        let text = normalize_all(splitter().unwrap().get_normalizers(), &text, 0).unwrap().into_owned();
+        let special = |token: &&str| oracle::AddedToken::from(token.to_string(), true);
+        let mut trainer = BpeTrainer::builder()
+            .show_progress(false)
+            .min_frequency(2)
+            .vocab_size(1200)
+            .special_tokens(SPECIALS.iter().map(special).collect())
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .build();
+        let split = |text: &str| {
+            let mut words = PreTokenizedString::from(text);
+            ByteLevel::new(false, true, true).pre_tokenize(&mut words)?;
+            let words = words.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            Ok(words.into_iter().map(|(word, _, _)| word.to_owned()).collect())
+        };
+        trainer.feed(std::iter::once(&text), split).unwrap();
+        let mut theirs = BPE::default();
+        trainer.train(&mut theirs).unwrap();
+        let ours = of(&text, 1200).unwrap();
+        let ours = ours["model"]["vocab"].as_object().unwrap();
+        assert_eq!(ours.len(), 1200);
+        for (token, id) in ours {
+            assert_eq!(oracle::Model::token_to_id(&theirs, token).map(u64::from), id.as_u64(), "{token}");
+        }
+    }
+
     #[test]
     fn a_pair_that_is_seen_once_is_not_merged() {
         let json = of("ab cd", 1000).unwrap();
