@@ -38,7 +38,13 @@ pub fn string(text: &str, out: &mut String) {
 /// float, with an exponent below 1e-4 and from 1e16 on.
 pub fn float(value: f64, out: &mut String) {
     if !value.is_finite() {
-        out.push_str(if value.is_nan() { "NaN" } else if value > 0.0 { "Infinity" } else { "-Infinity" });
+        out.push_str(if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        });
         return;
     }
     let shortest = format!("{value:e}");
@@ -163,7 +169,10 @@ mod tests {
         check(r#"{"a":1,"b":[1,2.5,null,true]}"#, r#"{"a": 1, "b": [1, 2.5, null, true]}"#);
         check(r#""é😀/""#, r#""\u00e9\ud83d\ude00/""#);
         check("\"\\u007f\\u001f\\b\\f\\\\\\\"\"", "\"\u{7f}\\u001f\\b\\f\\\\\\\"\"");
-        check("[100.0,1e-5,1e16,1.5e300,0.0001,123456789012345.6]", "[100.0, 1e-05, 1e+16, 1.5e+300, 0.0001, 123456789012345.6]");
+        check(
+            "[100.0,1e-5,1e16,1.5e300,0.0001,123456789012345.6]",
+            "[100.0, 1e-05, 1e+16, 1.5e+300, 0.0001, 123456789012345.6]",
+        );
         check("[12345678901234567890123,-0.0,1E2]", "[12345678901234567890123, -0.0, 100.0]");
         check("[29.925531914893618]", "[29.925531914893618]");
         check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a": 3, "b": 2}"#);

@@ -229,8 +229,9 @@ impl<const N: usize> SortedFile<N> {
         self.count
     }
 
-    /// The records from `from` on and below `below` (to the end if there is no such bound).
-    pub fn range(self, from: [u8; N], below: Option<[u8; N]>) -> Result<SortedRange<N>> {
+    /// The records from `from` on and below `below` (to the end if there is no such bound), read
+    /// through a buffer of so many bytes.
+    pub fn range(self, from: [u8; N], below: Option<[u8; N]>, buffer: usize) -> Result<SortedRange<N>> {
         // The last indexed record that is below `from` starts the block to look into.
         let block = self.index.partition_point(|record| *record < from).saturating_sub(1) as u64;
         let start = block * self.step;
@@ -238,7 +239,7 @@ impl<const N: usize> SortedFile<N> {
         let offset = HEADER + start * N as u64;
         file.seek(SeekFrom::Start(offset)).map_err(Error::io("cannot read", &self.path))?;
         let left = (self.count - start) * N as u64;
-        let reader = BufReader::with_capacity(64 << 10, file.take(left));
+        let reader = BufReader::with_capacity(buffer, file.take(left));
         Ok(SortedRange { path: self.path, reader, from, below })
     }
 }
@@ -289,7 +290,7 @@ mod tests {
         sorted.sort_unstable();
         let read = |from: u32, below: Option<u32>| -> Vec<u32> {
             let file = SortedFile::<4>::open(&store.path("between/s")).unwrap();
-            let range = file.range(from.to_be_bytes(), below.map(u32::to_be_bytes)).unwrap();
+            let range = file.range(from.to_be_bytes(), below.map(u32::to_be_bytes), 100).unwrap();
             range.map(|record| u32::from_be_bytes(record.unwrap())).collect()
         };
         assert_eq!(read(0, None), sorted);

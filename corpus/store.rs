@@ -156,7 +156,14 @@ impl Store {
     pub fn alone(&self, sweep: impl FnOnce() -> Result<()>) -> Result<bool> {
         let Some(lock) = &self.lock else { return Ok(false) };
         let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        let shared = || {
+            let path = self.root.join(LOCK);
+            rustix::fs::flock(lock, rustix::fs::FlockOperation::LockShared)
+                .map_err(|errno| Error::io("cannot lock", &path)(errno.into()))
+        };
         if rustix::fs::flock(lock, operation).is_err() {
+            // Asking for more than one gets gives up what one had.
+            shared()?;
             return Ok(false);
         }
         let swept = sweep().and_then(|()| {
@@ -164,8 +171,7 @@ impl Store {
             let aside = self.root.join(ASIDE);
             fs::create_dir_all(&aside).map_err(Error::io("cannot create folder", &aside))
         });
-        // Going back to a shared lock cannot fail while we hold the exclusive one.
-        let _ = rustix::fs::flock(lock, rustix::fs::FlockOperation::LockShared);
+        shared()?;
         swept.map(|()| true)
     }
 

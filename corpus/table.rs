@@ -240,7 +240,14 @@ impl DroppedWriter {
     }
 
     /// Appends a document that a stage dropped.
-    pub fn dropped(&mut self, stage: &str, id: &DocumentId, reason: Reason, evidence: &Evidence, bytes: u64) -> Result<()> {
+    pub fn dropped(
+        &mut self,
+        stage: &str,
+        id: &DocumentId,
+        reason: Reason,
+        evidence: &Evidence,
+        bytes: u64,
+    ) -> Result<()> {
         self.push(stage, id, reason, evidence, bytes, false)
     }
 
@@ -369,11 +376,9 @@ pub fn count_dropped(path: &Path, counts: &mut Counts) -> Result<()> {
     let mut table = TableReader::open(path)?;
     while let Some(batch) = table.next_batch()? {
         for row in 0..batch.num_rows() {
-            let (Some(Value::Text(reason)), Some(Value::Unsigned(bytes)), Some(Value::Flag(unusable))) = (
-                Value::at(&batch, "reason", row),
-                Value::at(&batch, "bytes", row),
-                Value::at(&batch, "unusable", row),
-            ) else {
+            let (Some(Value::Text(reason)), Some(Value::Unsigned(bytes)), Some(Value::Flag(unusable))) =
+                (Value::at(&batch, "reason", row), Value::at(&batch, "bytes", row), Value::at(&batch, "unusable", row))
+            else {
                 return Err(Error::damaged(path, "row without `reason`, `bytes` or `unusable`"));
             };
             let map = if unusable { &mut counts.unusable } else { &mut counts.dropped };
@@ -737,7 +742,8 @@ mod tests {
         for life in [Life::Between, Life::Kept] {
             let mut writer = DocumentWriter::new(&store, "d.parquet", &[COUNT, WORD], life).unwrap();
             for record in 0..10_000 {
-                let read = document(record, "a text").restored(40, (record % 2 == 0).then(|| vec![record as TokenId, 7]));
+                let read =
+                    document(record, "a text").restored(40, (record % 2 == 0).then(|| vec![record as TokenId, 7]));
                 writer.push(&read).unwrap();
             }
             writer.publish().unwrap();

@@ -50,8 +50,7 @@ impl Shard {
         if whole != idx.len() as u128 || bounds != sequences + 1 {
             return Err(damaged(format!("is {} bytes long, its header asks for {whole}", idx.len())));
         }
-        let mut shard =
-            Shard { path: bin_path, bin, idx, width, documents: sequences as usize, tokens: 0 };
+        let mut shard = Shard { path: bin_path, bin, idx, width, documents: sequences as usize, tokens: 0 };
         shard.check()?;
         Ok(shard)
     }
