@@ -1,0 +1,201 @@
+//! What may be typed: parsing only validates, nothing here touches the world.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::size::Size;
+
+/// Raw files become documents, documents become tokens, tokens become shards; at every step it can
+/// say where each one went.
+#[derive(Debug, Parser)]
+#[command(name = "redpajama", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed, worth another try · 2 wrong usage · 64 wrong configuration · \
+                          65 damaged input beyond its allowance, or damaged output · 130 interrupted";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a corpus: plan, run, resume. The same command again goes on where it was stopped
+    Build(BuildArgs),
+    /// Print what `build` would do: passes, tasks, what is done, what is recomputed and why, and
+    /// an estimate of time, memory and disk from a small measured sample
+    Plan(PlanArgs),
+    /// Say what a run has done so far
+    Status(StatusArgs),
+    /// Check every file of a run against its digest, and the counts against each other
+    Verify(StatusArgs),
+    /// Show the documents or tokens of a file that we wrote, or of a raw file as its source reads it
+    Inspect(InspectArgs),
+    /// Write the kept documents in another format
+    Export(ExportArgs),
+    /// Tell of the stages: options, defaults, where the numbers come from, an example
+    Stages(TellArgs),
+    /// Tell of the sources: formats, options, why a record is unusable
+    Sources(TellArgs),
+    /// Look for what is missing on this machine, and say what to do about it
+    Doctor(DoctorArgs),
+    /// Print the JSON schema of a pipeline file, for editors
+    Schema,
+    /// Train a byte-level BPE tokenizer on documents, as a Hugging Face `tokenizer.json`
+    TrainTokenizer(TrainTokenizerArgs),
+}
+
+/// What to build.
+#[derive(Clone, Debug, Args)]
+pub struct Choice {
+    /// A pipeline file, or the name of one that is built in: `github`, `original/github`, …
+    #[arg(required_unless_present = "slice")]
+    pub pipeline: Option<String>,
+    /// Build this slice alone; without PIPELINE, by the pipeline of its name
+    #[arg(long, value_name = "NAME")]
+    pub slice: Option<String>,
+    /// Read these files, folders or globs, in the slice's native formats, instead of what the
+    /// pipeline and the manifest name
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub input: Vec<String>,
+    /// Where to write [default: `out/` and the pipeline's path below `pipelines/`]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// How many threads may compute at once [default: all cores]. The output does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// How much memory to stay under, such as 512M or 8G [default: half of the machine's]. The
+    /// output does not depend on it
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<Size>,
+    /// Read only the first DOCS records of each slice, in manifest order
+    #[arg(long, value_name = "DOCS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Set a key of the pipeline: `tokenizer=FILE`, `max_document=4M`,
+    /// `stages.line_length.max=500`, `slices.c4.source.require=[text, url]`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print the pipeline and its manifests as they would be used, and stop
+    #[arg(long)]
+    pub print: bool,
+    /// Print the result as one JSON object on the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `build`.
+#[derive(Clone, Debug, Args)]
+pub struct BuildArgs {
+    /// What to build.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Keep what passes hand to each other, so that a later change of the last stages is cheap
+    #[arg(long)]
+    pub keep_between: bool,
+}
+
+/// `plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// What to build.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Leave out the estimate, and with it the measured sample
+    #[arg(long)]
+    pub no_estimate: bool,
+}
+
+/// `status` and `verify`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The folder of a run.
+    pub out: PathBuf,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// A file of a run, or a raw file
+    pub file: PathBuf,
+    /// The slice whose source reads a raw file
+    #[arg(long, value_name = "NAME")]
+    pub slice: Option<String>,
+    /// Decode tokens with this `tokenizer.json` [default: the one that the run's plan names]
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+    /// How many documents to show
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub limit: u64,
+    /// How many documents to pass over first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub skip: u64,
+    /// Show texts whole instead of their first lines
+    #[arg(long)]
+    pub whole: bool,
+    /// One JSON object a document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A format to export to.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    /// RedPajama's own `{"text", "meta"}` lines, zstd-compressed, byte for byte as the original
+    /// wrote them
+    Jsonl,
+}
+
+/// `export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// The folder of a finished run
+    pub out: PathBuf,
+    /// The format to write
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    pub format: Format,
+    /// The folder to write to [default: OUT/export/jsonl]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
+/// `stages` and `sources`.
+#[derive(Clone, Debug, Args)]
+pub struct TellArgs {
+    /// One of them; all if nothing is said
+    pub name: Option<String>,
+    /// As the docs page has it
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+/// `doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Also look at what this pipeline needs
+    pub pipeline: Option<String>,
+}
+
+/// `train-tokenizer`.
+#[derive(Clone, Debug, Args)]
+pub struct TrainTokenizerArgs {
+    /// Files, folders or globs to learn from: raw files of a slice, or documents that we wrote
+    #[arg(required = true)]
+    pub input: Vec<String>,
+    /// The slice whose source reads raw files
+    #[arg(long, value_name = "NAME")]
+    pub slice: Option<String>,
+    /// How many tokens it may have, special tokens included
+    #[arg(long, value_name = "N", default_value_t = 50_257, value_parser = clap::value_parser!(u32).range(300..))]
+    pub vocab_size: u32,
+    /// Learn from the first texts up to this many bytes
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub max_text: Size,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
+    pub output: PathBuf,
+}

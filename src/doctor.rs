@@ -1,0 +1,84 @@
+//! `doctor`: what is missing on this machine, and what to do about it.
+
+use crate::cli::DoctorArgs;
+use crate::failure::{Code, Failure, Result};
+use crate::report::say;
+use crate::size::Size;
+use crate::{manifest, metrics, pipeline, plan};
+
+/// Runs `doctor`.
+pub fn doctor(args: &DoctorArgs) -> Result<()> {
+    let mut missing = 0;
+    let mut line = |fine: bool, what: String, help: &str| {
+        say(&format!("{} {what}", if fine { "ok     " } else { "missing" }));
+        if !fine {
+            missing += 1;
+            say(&format!("        {help}"));
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    line(true, format!("{cores} cores, {} of memory", Size(metrics::machine_memory())), "");
+    let here = std::env::current_dir().map_err(Failure::io("cannot find", "the current folder"))?;
+    let free = |path: &std::path::Path| {
+        rustix::fs::statvfs(path).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize))
+    };
+    line(
+        free(&here) > 1 << 30,
+        format!("{} free in {}", Size(free(&here)), here.display()),
+        "a run keeps kept documents and tokens: `redpajama plan` estimates how much; --output names another disk",
+    );
+    let temporary = std::env::temp_dir();
+    line(
+        free(&temporary) > 256 << 20,
+        format!("{} free in {} (for estimates)", Size(free(&temporary)), temporary.display()),
+        "set TMPDIR to a folder with some room",
+    );
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    line(files >= 1024, format!("{files} files may be open at once"), "`ulimit -n 4096` before a run");
+    let writable = tempfile::tempfile_in(&here).is_ok();
+    line(writable, format!("{} can be written to", here.display()), "go to another folder, or give --output");
+    for (name, model) in pipeline::models()? {
+        let path = manifest::models_folder().join(&model.file);
+        let found = std::fs::metadata(&path).ok();
+        let help = format!(
+            "it is published at {} ({}); put it there, set REDPAJAMA_MODELS to a folder that has it, \
+             or use another with --set {}=FILE",
+            model.url, model.license, model.kind
+        );
+        line(found.is_some(), format!("{} {name} at {}", model.kind, path.display()), &help);
+        if let Some(found) = found.filter(|found| found.len() != model.bytes) {
+            say(&format!(
+                "        note: it has {} bytes, the published one {}: ids may differ",
+                found.len(),
+                model.bytes
+            ));
+        }
+    }
+    for told in sources::told() {
+        let folder = manifest::raw_folder(told.name);
+        let help = format!("`redpajama sources {}` tells what it reads; or give files with --input", told.name);
+        line(folder.is_dir(), format!("raw files of slice {} in {}", told.name, folder.display()), &help);
+    }
+    if let Some(choice) = &args.pipeline {
+        let read = pipeline::read(choice, &[])?;
+        let tokenizer = plan::load_tokenizer(&read);
+        let help = match &tokenizer {
+            Err(failure) => failure.hint.clone().unwrap_or_default(),
+            Ok(_) => String::new(),
+        };
+        line(tokenizer.is_ok(), format!("models of pipeline {}", read.name), &help);
+        let files = plan::find_raw_files(&read, &[]);
+        let help = match &files {
+            Err(failure) => failure.message.clone(),
+            Ok(_) => String::new(),
+        };
+        line(files.is_ok(), format!("raw files of pipeline {}", read.name), &help);
+    }
+    match missing {
+        0 => Ok(()),
+        1 => Err(Failure::new(Code::Failed, "one thing is missing; not every pipeline needs everything")),
+        many => {
+            Err(Failure::new(Code::Failed, format!("{many} things are missing; not every pipeline needs everything")))
+        }
+    }
+}

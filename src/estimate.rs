@@ -1,0 +1,234 @@
+//! What a run will take, from a small measured sample: some megabytes of each slice go through the
+//! real thing into a folder that is thrown away, and the rest is arithmetic.
+
+use std::sync::atomic::AtomicBool;
+
+use corpus::RawFile;
+use corpus::manifest::RawRead;
+use corpus::store::Store;
+use serde::Serialize;
+use sources::{Limits, Record, Sink, Source};
+
+use crate::build::{Prepared, execute};
+use crate::failure::{Failure, Result};
+use crate::plan::{Plan, Records};
+use crate::report::{Ran, duration, table};
+use crate::size::Size;
+
+/// Below this many raw bytes a build is over before an estimate would help.
+pub const WORTH_IT: u64 = 16 << 20;
+/// Text of each slice that is measured, from so many of its files, evenly spread.
+const SAMPLE: u64 = 8 << 20;
+const FILES: usize = 4;
+/// What syncing the files of a task takes, in seconds: an SSD's few milliseconds for each of five.
+const SYNC: f64 = 0.02;
+
+/// What a run will take.
+#[derive(Clone, Debug, Serialize)]
+pub struct Estimate {
+    /// Wall-clock time in seconds.
+    pub seconds: f64,
+    /// CPU time in seconds.
+    pub cpu_seconds: f64,
+    /// Most memory held, in bytes.
+    pub peak_memory: u64,
+    /// Bytes that the run leaves.
+    pub disk: u64,
+    /// Bytes that it takes in between, beside these.
+    pub disk_between: u64,
+    /// Text in the raw files.
+    pub text_bytes: u64,
+    /// Text that was measured.
+    pub sample_bytes: u64,
+}
+
+/// Measures a sample and scales it up.
+pub fn measure(prepared: &Prepared) -> Result<Estimate> {
+    let plan = &prepared.plan;
+    let mut files: Vec<Vec<RawFile>> = Vec::new();
+    let mut caps: Vec<Vec<u64>> = Vec::new();
+    // How much larger each slice is than its sample.
+    let mut scales: Vec<f64> = Vec::new();
+    let mut sample_bytes = 0;
+    for slice in &plan.slices {
+        let all = &plan.raw_files[slice.raw_files.start
+            ..plan.partitions[slice.partitions.clone()].last().map_or(slice.raw_files.end, |last| last.files.end)];
+        let chosen: Vec<RawFile> = spread(all, FILES).cloned().collect();
+        let source = slice.source.build();
+        let mut slice_caps = Vec::new();
+        let (mut raw, mut text) = (0, 0);
+        for file in &chosen {
+            let looked = look(&*source, file, plan.limits, SAMPLE / chosen.len().max(1) as u64)?;
+            raw += looked.raw;
+            text += looked.text;
+            slice_caps.push(looked.records);
+        }
+        let total: u64 = all.iter().map(|file| file.bytes).sum();
+        let limited =
+            plan.partitions[slice.partitions.clone()].iter().filter_map(|partition| partition.cap).sum::<u64>();
+        let scale = match limited {
+            0 => total as f64 / (raw as f64).max(1.0),
+            // With `--limit` records are known, bytes are not.
+            records => records as f64 / (slice_caps.iter().sum::<u64>() as f64).max(1.0),
+        };
+        scales.push(scale.max(1.0));
+        sample_bytes += text;
+        files.push(chosen);
+        caps.push(slice_caps);
+    }
+    let folder = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
+    let sample = Prepared {
+        read: prepared.read.clone(),
+        plan: Plan::new(&prepared.read, plan.tokenizer.clone(), files, Records::OfEach(caps))?,
+        models: prepared.models.clone(),
+        tokenizer_path: None,
+        out: folder.path().to_path_buf(),
+        workers: prepared.workers,
+        memory: prepared.memory,
+    };
+    let store = Store::create(folder.path())?;
+    let needed = sample.plan.without(&crate::ledger::Ledger::new(&store))?;
+    let spent = execute(&sample, &store, &needed, &AtomicBool::new(false), Vec::new())?;
+    let size = |folder: &str| -> Result<u64> {
+        let mut bytes = 0;
+        for name in store.list(folder)? {
+            bytes += std::fs::metadata(store.path(&name)).map_or(0, |found| found.len());
+        }
+        Ok(bytes)
+    };
+    // Slices are of a size in the sample, so their scales are weighed alike.
+    let scale = scales.iter().sum::<f64>() / scales.len().max(1) as f64;
+    let scaled = |value: f64| value * scale;
+    let cpu: f64 = spent.cost.values().sum();
+    let tasks: usize = plan.passes.iter().map(|pass| pass.tasks.len()).sum();
+    let (live, memory) = prepared.shares(plan.partitions.len());
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let parallel = prepared.workers.min(cores) as f64;
+    let text_bytes = scaled(sample_bytes as f64) as u64;
+    // A file is read by one thread: the largest partition takes at least its reading.
+    let reading: f64 = ["read", "decompress"].iter().filter_map(|label| spent.cost.get(*label)).sum();
+    let bytes_of = |files: std::ops::Range<usize>| plan.raw_files[files].iter().map(|file| file.bytes).sum::<u64>();
+    let all_bytes = bytes_of(0..plan.raw_files.len()).max(1) as f64;
+    let largest = plan.partitions.iter().map(|partition| bytes_of(partition.files.clone())).max().unwrap_or(0) as f64;
+    let serial = scaled(reading) * largest / all_bytes;
+    let seconds = (scaled(cpu) / parallel).max(serial) + SYNC * tasks as f64 / live as f64;
+    // The queue of each live task fills up to its bound or to the task's text, whichever is less;
+    // the writers hold a compressed row group and their encoders.
+    let queued = (memory.queue as f64 * 1.5).min(1.5 * text_bytes as f64 * largest / all_bytes);
+    let peak = resident() as f64 + live as f64 * (queued + (20 << 20) as f64);
+    Ok(Estimate {
+        seconds,
+        cpu_seconds: scaled(cpu),
+        peak_memory: (peak as u64).min(prepared.memory),
+        disk: scaled((size("documents")? + size("dropped")? + size("shards")?) as f64) as u64,
+        disk_between: scaled(size("between")? as f64) as u64,
+        text_bytes,
+        sample_bytes,
+    })
+}
+
+impl Estimate {
+    /// In a line.
+    pub fn words(&self) -> String {
+        format!(
+            "{} ({} of CPU), up to {} of memory, {} on disk and {} in between",
+            duration(self.seconds),
+            duration(self.cpu_seconds),
+            Size(self.peak_memory),
+            Size(self.disk),
+            Size(self.disk_between)
+        )
+    }
+
+    /// What it rests on.
+    pub fn basis(&self) -> String {
+        format!("{} of text that were measured, of about {}", Size(self.sample_bytes), Size(self.text_bytes))
+    }
+
+    /// The estimate beside what a run really took.
+    pub fn beside(&self, ran: &Ran, disk: u64) -> String {
+        let row = |what: &str, estimate: String, actual: String, share: f64| {
+            vec![what.to_owned(), estimate, actual, format!("{share:.2}")]
+        };
+        let ratio = |estimate: f64, actual: f64| estimate / actual.max(1e-9);
+        let rows = [
+            ["", "estimate", "actual", "ratio"].map(str::to_owned).to_vec(),
+            row("time", duration(self.seconds), duration(ran.seconds), ratio(self.seconds, ran.seconds)),
+            row("CPU", duration(self.cpu_seconds), duration(ran.cpu_seconds), ratio(self.cpu_seconds, ran.cpu_seconds)),
+            row(
+                "peak memory",
+                Size(self.peak_memory).to_string(),
+                Size(ran.peak_memory).to_string(),
+                ratio(self.peak_memory as f64, ran.peak_memory as f64),
+            ),
+            row("on disk", Size(self.disk).to_string(), Size(disk).to_string(), ratio(self.disk as f64, disk as f64)),
+        ];
+        format!("\n{}", table(&rows))
+    }
+}
+
+/// So many of all, evenly spread, the first among them.
+fn spread<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
+    let count = count.min(all.len());
+    (0..count).map(move |at| &all[at * all.len() / count])
+}
+
+struct Looked {
+    records: u64,
+    text: u64,
+    raw: u64,
+}
+
+/// Reads the beginning of a raw file: how many records hold so much text, and how many raw bytes
+/// they took.
+fn look(source: &dyn Source, file: &RawFile, limits: Limits, text: u64) -> Result<Looked> {
+    struct Looking {
+        looked: Looked,
+        wanted: u64,
+    }
+    impl Sink for Looking {
+        fn record(&mut self, record: Record) -> sources::Result<()> {
+            if self.looked.text >= self.wanted {
+                return Err(sources::Error::Stopped);
+            }
+            self.looked.records += 1;
+            self.looked.text += match record {
+                Record::Document(document) => document.read_bytes(),
+                Record::Unusable { bytes, .. } => bytes,
+            };
+            Ok(())
+        }
+
+        fn finished(&mut self, _: RawRead) -> sources::Result<()> {
+            Ok(())
+        }
+    }
+    let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
+    sources::take_raw_bytes();
+    let mut sink = Looking { looked: Looked { records: 0, text: 0, raw: 0 }, wanted: text };
+    let read = source.read(std::slice::from_ref(file), limits, scratch.path(), &mut sink);
+    let raw = sources::take_raw_bytes();
+    sink.looked.raw = match read {
+        Ok(()) => file.bytes,
+        Err(sources::Error::Stopped) if raw > 0 => raw.min(file.bytes),
+        // Parquet does not say how far it got; zstd makes about a third of code and prose.
+        Err(sources::Error::Stopped) => (sink.looked.text / 3).min(file.bytes),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(sink.looked)
+}
+
+/// Memory that this process holds now.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes: Option<u64> = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
+    kilobytes.unwrap_or(32 << 10) * 1024
+}
+
+#[test]
+fn a_sample_is_spread_over_all() {
+    assert_eq!(spread(&[0, 1, 2, 3, 4, 5, 6, 7], 4).collect::<Vec<_>>(), [&0, &2, &4, &6]);
+    assert_eq!(spread(&[0, 1], 4).collect::<Vec<_>>(), [&0, &1]);
+    assert_eq!(spread::<u8>(&[], 4).count(), 0);
+}

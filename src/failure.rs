@@ -1,0 +1,114 @@
+//! Why a command ends without having done its work, and the exit code that says so.
+
+use std::path::{Path, PathBuf};
+
+/// The exit codes of the command, as `--help` documents them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// The world failed us: worth another try.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A pipeline, an option or a model is wrong: trying again gives the same.
+    Configuration = 64,
+    /// More damaged input than allowed, or output that is not as it was written.
+    Damaged = 65,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+/// A place in a text that the user wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or what else the text is called.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// How many characters to underline.
+    pub width: usize,
+    /// The line itself.
+    pub text: String,
+}
+
+/// What went wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// One line, lower case, no full stop.
+    pub message: String,
+    /// Where the user wrote it.
+    pub place: Option<Box<Place>>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub fn new(code: Code, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into(), place: None, hint: None }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(Code::Usage, message)
+    }
+
+    pub fn configuration(message: impl Into<String>) -> Failure {
+        Failure::new(Code::Configuration, message)
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn at(mut self, place: Place) -> Failure {
+        self.place = Some(Box::new(place));
+        self
+    }
+
+    /// A file that could not be read or written.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Failure {
+        let path: PathBuf = path.as_ref().to_path_buf();
+        move |source| corpus::Error::Io { action, path, source }.into()
+    }
+}
+
+impl From<corpus::Error> for Failure {
+    fn from(error: corpus::Error) -> Failure {
+        use std::io::ErrorKind;
+        let message = error.to_string();
+        match &error {
+            corpus::Error::Io { source, .. } => {
+                let failure = Failure::new(Code::Failed, message);
+                match source.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => failure.hint(
+                        "make room, then run the same command again: what is committed stays and is not done anew",
+                    ),
+                    ErrorKind::PermissionDenied => failure.hint("check who may read and write there"),
+                    ErrorKind::NotFound => failure.hint("check the path"),
+                    _ => failure,
+                }
+            }
+            corpus::Error::Damaged { .. } => Failure::new(Code::Damaged, message)
+                .hint("remove the file and run the same `build` again: it makes what is missing, with the same bytes"),
+            corpus::Error::Conflict { .. } => Failure::new(Code::Failed, message)
+                .hint("the same input gave other bytes, which must never happen: please report it with both outputs"),
+            corpus::Error::Check { .. } => Failure::new(Code::Failed, message)
+                .hint("what was about to be written is wrong, so nothing was: please report it"),
+        }
+    }
+}
+
+impl From<sources::Error> for Failure {
+    fn from(error: sources::Error) -> Failure {
+        match error {
+            sources::Error::World(error) => error.into(),
+            sources::Error::Stopped => Failure::new(Code::Failed, "reading was stopped"),
+        }
+    }
+}

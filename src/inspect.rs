@@ -1,0 +1,285 @@
+//! `inspect`: the documents or tokens of any file that we write, or of a raw file as its source
+//! reads it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corpus::manifest::RawRead;
+use corpus::shard::Shard;
+use corpus::sorted::SortedFile;
+use corpus::{Error, Tokenizer, table};
+use serde_json::{Map, Value};
+use sources::{Limits, Record, Sink, SourceSpec};
+use stages::{Finding, Sketch};
+
+use crate::build::{PLAN, read_origin};
+use crate::cli::InspectArgs;
+use crate::failure::{Failure, Result};
+use crate::report;
+
+/// Lines of a text that are shown, if not all.
+const LINES: usize = 8;
+
+/// Runs `inspect`.
+pub fn inspect(args: &InspectArgs) -> Result<()> {
+    let path = &args.file;
+    let found = std::fs::metadata(path).map_err(Failure::io("cannot open", path))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if found.is_dir() && path.join(PLAN).is_file() {
+        return Err(Failure::usage(format!("{} is the folder of a run", path.display()))
+            .hint("`redpajama status` tells of it; `inspect` takes one of its files"));
+    }
+    let mut show = Show { args, seen: 0 };
+    match name.rsplit('.').next() {
+        Some("bin" | "idx") => shard(&mut show, path),
+        Some("sketches") => sketches(&mut show, path),
+        Some("findings") => findings(&mut show, path),
+        Some("json") if name == "catalog.json" || name == PLAN || in_commits(path) => {
+            report::print(&String::from_utf8_lossy(&std::fs::read(path).map_err(Failure::io("cannot read", path))?));
+            Ok(())
+        }
+        Some("parquet") if ours(path) => {
+            table::each_row(path, &mut |row| Ok(show.row(row)))?;
+            Ok(())
+        }
+        _ => raw(&mut show, path),
+    }
+}
+
+fn in_commits(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|folder| folder == "commits")
+}
+
+/// Whether a Parquet file lies in a run's folder.
+fn ours(path: &Path) -> bool {
+    run_of(path).is_some()
+}
+
+/// The folder of the run that a file belongs to.
+fn run_of(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    path.ancestors().skip(1).take(4).find(|folder| folder.join(PLAN).is_file()).map(Path::to_path_buf)
+}
+
+struct Show<'a> {
+    args: &'a InspectArgs,
+    seen: u64,
+}
+
+impl Show<'_> {
+    /// Shows one object, unless it is passed over; says whether more are wanted.
+    fn row(&mut self, row: Map<String, Value>) -> bool {
+        self.seen += 1;
+        if self.seen <= self.args.skip {
+            return true;
+        }
+        if self.args.json {
+            report::print(&format!("{}\n", Value::Object(row)));
+        } else {
+            report::print(&self.words(&row));
+        }
+        self.seen < self.args.skip.saturating_add(self.args.limit)
+    }
+
+    fn words(&self, row: &Map<String, Value>) -> String {
+        let title = row.get("id").or_else(|| row.get("ordinal")).map(plain).unwrap_or_default();
+        let mut out = format!("── {title}\n");
+        for (name, value) in row {
+            if !["id", "text", "tokens"].contains(&name.as_str()) {
+                out += &format!("   {name}: {}\n", self.cut(&plain(value)));
+            }
+        }
+        if let Some(Value::Array(tokens)) = row.get("tokens") {
+            let shown = if self.args.whole { tokens.len() } else { 24 };
+            let ids: Vec<String> = tokens.iter().take(shown).map(Value::to_string).collect();
+            let more = if tokens.len() > shown { " …" } else { "" };
+            out += &format!("   tokens ({}): {}{more}\n", tokens.len(), ids.join(" "));
+        } else if let Some(tokens) = row.get("tokens") {
+            out += &format!("   tokens: {tokens}\n");
+        }
+        if let Some(Value::String(text)) = row.get("text") {
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = if self.args.whole { lines.len() } else { LINES.min(lines.len()) };
+            for line in &lines[..shown] {
+                out += &format!("   │ {}\n", self.cut(line));
+            }
+            if shown < lines.len() {
+                out += &format!("   │ … {} lines more (--whole)\n", lines.len() - shown);
+            }
+        }
+        out
+    }
+
+    fn cut(&self, line: &str) -> String {
+        match line.char_indices().nth(200) {
+            Some((at, _)) if !self.args.whole => format!("{} …", &line[..at]),
+            _ => line.to_owned(),
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
+    let shard = Shard::open(path)?;
+    let tokenizer = tokenizer_of(show.args, path)?;
+    let provenance = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("bin" | "idx") => path.with_extension("provenance.parquet"),
+        _ => PathBuf::from(format!("{}.provenance.parquet", path.display())),
+    };
+    if !show.args.json {
+        let decoded = match &tokenizer {
+            Some(_) => "",
+            None => ", not decoded: --tokenizer FILE",
+        };
+        report::print(&format!(
+            "{} documents, {} tokens of {} bytes{decoded}\n",
+            report::number(shard.documents() as u64),
+            report::number(shard.tokens()),
+            shard.width().bytes()
+        ));
+    }
+    let mut ids: Vec<Value> = Vec::new();
+    if provenance.is_file() {
+        let wanted = show.args.skip.saturating_add(show.args.limit);
+        table::each_row(&provenance, &mut |row| {
+            ids.push(row.get("id").cloned().unwrap_or_default());
+            Ok((ids.len() as u64) < wanted)
+        })?;
+    }
+    for number in 0..shard.documents() {
+        let tokens: Vec<u32> = shard.document(number).collect();
+        let mut row = Map::new();
+        row.insert("ordinal".into(), number.into());
+        if let Some(id) = ids.get(number) {
+            row.insert("id".into(), id.clone());
+        }
+        if let Some(tokenizer) = &tokenizer {
+            row.insert("text".into(), tokenizer.decode(&tokens).into());
+        }
+        row.insert("tokens".into(), tokens.into());
+        if !show.row(row) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn tokenizer_of(args: &InspectArgs, path: &Path) -> Result<Option<Arc<dyn Tokenizer>>> {
+    let planned = || {
+        let run = run_of(path)?;
+        let origin = read_origin(&corpus::store::Store::open(run)).ok()?;
+        origin.tokenizer_path.filter(|path| path.is_file())
+    };
+    let Some(file) = args.tokenizer.clone().or_else(planned) else { return Ok(None) };
+    let loaded = stages::tokenizer::load(&file, None);
+    loaded.map(Some).map_err(|error| Failure::configuration(error.to_string()))
+}
+
+fn sketches(show: &mut Show<'_>, path: &Path) -> Result<()> {
+    let file = SortedFile::<{ Sketch::WIDTH }>::open(path)?;
+    report::print(&format!("{} sketches\n", report::number(file.count())));
+    for sketch in file.range([0; Sketch::WIDTH], None, 64 << 10)? {
+        let sketch = Sketch::from_bytes(sketch?);
+        let key: String = sketch.key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut row = Map::new();
+        row.insert("key".into(), key.into());
+        row.insert("raw_file".into(), sketch.rank.raw_file.into());
+        row.insert("record".into(), sketch.rank.record.into());
+        if !show.row(row) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn findings(show: &mut Show<'_>, path: &Path) -> Result<()> {
+    let file = SortedFile::<{ Finding::WIDTH }>::open(path)?;
+    report::print(&format!("{} findings\n", report::number(file.count())));
+    for finding in file.range([0; Finding::WIDTH], None, 64 << 10)? {
+        let finding = Finding::from_bytes(finding?);
+        let mut row = Map::new();
+        for (name, rank) in [("gone", finding.gone), ("kept", finding.kept)] {
+            row.insert(name.into(), format!("raw file {} record {}", rank.raw_file, rank.record).into());
+        }
+        row.insert("similarity".into(), finding.similarity.into());
+        if !show.row(row) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads raw files as a source does; what is unusable is shown with its reason.
+pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
+    let known: Vec<&str> = sources::told().iter().map(|told| told.name).collect();
+    let name = match slice {
+        Some(slice) => slice,
+        // The slice's word is in the path of most raw files.
+        None => {
+            let path = path.to_string_lossy().to_lowercase();
+            let named: Vec<&&str> = known.iter().filter(|name| path.contains(**name)).collect();
+            match named[..] {
+                [name] => name,
+                _ => {
+                    return Err(Failure::usage(format!("which slice is {path}?"))
+                        .hint(format!("say it with --slice: one of {}", known.join(", "))));
+                }
+            }
+        }
+    };
+    SourceSpec::default_for(name).ok_or_else(|| {
+        let failure = Failure::usage(format!("unknown slice `{name}`"));
+        failure.hint(match crate::pipeline::closest(name, &known) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("known are: {}", known.join(", ")),
+        })
+    })
+}
+
+fn raw(show: &mut Show<'_>, path: &Path) -> Result<()> {
+    let source = source_for(show.args.slice.as_deref(), path)?.build();
+    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let files = source.find(path, &base)?;
+    let limits = Limits { max_document: 16 << 20 };
+    let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
+    struct Showing<'s, 'a>(&'s mut Show<'a>);
+    impl Sink for Showing<'_, '_> {
+        fn record(&mut self, record: Record) -> sources::Result<()> {
+            let mut row = Map::new();
+            match record {
+                Record::Document(document) => {
+                    row.insert("id".into(), document.id.to_string().into());
+                    let meta: Value = serde_json::from_str(&document.meta.json).unwrap_or_default();
+                    match meta {
+                        Value::Object(meta) => row.extend(meta),
+                        other => drop(row.insert("meta".into(), other)),
+                    }
+                    row.insert("text".into(), document.text().into());
+                }
+                Record::Unusable { id, reason, evidence, bytes } => {
+                    row.insert("id".into(), id.to_string().into());
+                    row.insert("unusable".into(), reason.0.into());
+                    row.insert("evidence".into(), evidence.to_string().into());
+                    row.insert("bytes".into(), bytes.into());
+                }
+            }
+            if self.0.row(row) { Ok(()) } else { Err(sources::Error::Stopped) }
+        }
+
+        fn finished(&mut self, read: RawRead) -> sources::Result<()> {
+            if !self.0.args.json {
+                let damage = read.damage.map(|damage| format!(", damaged: {damage}")).unwrap_or_default();
+                report::print(&format!("{}: {} records{damage}\n", read.name, report::number(read.records)));
+            }
+            Ok(())
+        }
+    }
+    match source.read(&files, limits, scratch.path(), &mut Showing(show)) {
+        Ok(()) | Err(sources::Error::Stopped) => Ok(()),
+        Err(sources::Error::World(error @ Error::Damaged { .. })) => Err(error.into()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,647 @@
+//! Pipeline files: what a user writes in YAML, with the place of everything that is wrong in it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_saphyr::Spanned;
+use sources::SourceSpec;
+use stages::{Kind, Share, StageSpec};
+
+use crate::failure::{Failure, Place, Result};
+use crate::size::Size;
+
+/// Every pipeline and manifest of the repository, by its path.
+static EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// The text of an embedded file.
+pub fn embedded(name: &str) -> Option<&'static str> {
+    EMBEDDED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the embedded pipelines, as `build` takes them.
+pub fn embedded_pipelines() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().filter_map(|(name, _)| name.strip_prefix("pipelines/")?.strip_suffix(".yaml"))
+}
+
+/// A pipeline: which slices, what happens to their documents, with which models.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// The slices, in the order of preference among copies of a document.
+    #[schemars(schema_with = "slices_schema")]
+    pub slices: Slices,
+    /// Stages for the documents of all slices, after the slices' own. A dedup here compares across
+    /// slices.
+    #[serde(default)]
+    #[schemars(with = "Vec<StageSpec>")]
+    pub stages: Vec<Spanned<StageSpec>>,
+    /// The tokenizer: a name of `manifests/models.yaml`, or a `tokenizer.json`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub tokenizer: Option<Spanned<String>>,
+    /// A model of languages, for stages that ask for one.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub language_model: Option<Spanned<String>>,
+    /// A model of perplexity, for stages that ask for one.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub perplexity_model: Option<Spanned<String>>,
+    /// A model of quality, for stages that ask for one.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub quality_model: Option<Spanned<String>>,
+    /// The longest text that is a document; a longer one is unusable (`too_large`).
+    #[serde(default = "max_document")]
+    pub max_document: Size,
+    /// The share of records that may be unusable before the run ends with exit code 65; ten
+    /// records always may.
+    #[serde(default = "allow_unusable")]
+    pub allow_unusable: Share,
+    /// The share of raw files that may be damaged before the run ends with exit code 65; one
+    /// always may.
+    #[serde(default = "allow_damaged")]
+    pub allow_damaged: Share,
+}
+
+// Ours: 16 MiB is sixteen times the largest file that GitHub's BigQuery export holds.
+fn max_document() -> Size {
+    Size(16 << 20)
+}
+
+// Ours: beyond one record in twenty the input is not what it was taken for.
+fn allow_unusable() -> Share {
+    Share(0.05)
+}
+
+fn allow_damaged() -> Share {
+    Share(0.01)
+}
+
+/// The variables that name models, in the order in which they are documented.
+pub const MODELS: [&str; 4] = ["tokenizer", "language_model", "perplexity_model", "quality_model"];
+
+/// One slice of a pipeline.
+#[derive(Clone, Debug)]
+pub struct SliceSpec {
+    /// How its raw files are read.
+    pub source: SourceSpec,
+    /// Files, folders and globs, relative to the pipeline's file.
+    pub input: Vec<String>,
+    /// Its own stages, before the pipeline's.
+    pub stages: Vec<Spanned<StageSpec>>,
+}
+
+/// The slices of a pipeline, in order.
+#[derive(Clone, Debug)]
+pub struct Slices(pub Vec<(&'static str, SliceSpec)>);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, bound(deserialize = "O: Deserialize<'de> + Default"))]
+#[schemars(bound = "O: JsonSchema + Default + Serialize")]
+struct SliceShape<O> {
+    /// Options of the slice's source.
+    #[serde(default)]
+    source: O,
+    /// Raw files, folders or globs, relative to this file; without it the manifest's.
+    #[serde(default)]
+    input: Vec<String>,
+    /// Stages for this slice alone, before the pipeline's.
+    #[serde(default)]
+    #[schemars(with = "Vec<StageSpec>")]
+    stages: Vec<Spanned<StageSpec>>,
+}
+
+impl<O> SliceShape<O> {
+    fn with(self, source: impl Fn(O) -> SourceSpec) -> SliceSpec {
+        SliceSpec { source: source(self.source), input: self.input, stages: self.stages }
+    }
+}
+
+/// The key of a slice.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", expecting = "a slice")]
+enum SliceKey {
+    #[serde(rename = "github")]
+    GitHub,
+    C4,
+}
+
+impl<'de> Deserialize<'de> for Slices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Slices, D::Error> {
+        struct SlicesVisitor;
+        impl<'de> Visitor<'de> for SlicesVisitor {
+            type Value = Slices;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of slices")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Slices, A::Error> {
+                let mut slices = Vec::new();
+                while let Some(key) = map.next_key::<SliceKey>()? {
+                    let spec = match key {
+                        SliceKey::GitHub => map.next_value::<SliceShape<_>>()?.with(SourceSpec::GitHub),
+                        SliceKey::C4 => map.next_value::<SliceShape<_>>()?.with(SourceSpec::C4),
+                    };
+                    slices.push((spec.source.slice(), spec));
+                }
+                if slices.is_empty() {
+                    return Err(de::Error::custom("a pipeline has at least one slice"));
+                }
+                Ok(Slices(slices))
+            }
+        }
+        deserializer.deserialize_map(SlicesVisitor)
+    }
+}
+
+fn slices_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let mut properties = serde_json::Map::new();
+    for told in sources::told() {
+        let mut shape = generator.subschema_for::<SliceShape<serde_json::Value>>();
+        if let Some(definition) = shape.as_object().and_then(|o| o.get("$ref")).and_then(|r| r.as_str()) {
+            let name = definition.rsplit('/').next().unwrap_or_default().to_owned();
+            if let Some(definition) = generator.definitions().get(&name) {
+                shape = definition.clone().try_into().unwrap_or_default();
+            }
+        }
+        if let Some(source) = shape.pointer_mut("/properties/source") {
+            *source = told.options.clone().to_value();
+        }
+        properties.insert(told.name.to_owned(), shape.to_value());
+    }
+    schemars::json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+/// A pipeline that was read, with the text that it was read from.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Its name: the path below `pipelines/`, without `.yaml`.
+    pub name: String,
+    /// The folder that its relative paths start from; none for an embedded one.
+    pub folder: Option<PathBuf>,
+    /// What messages call the text.
+    pub file: String,
+    /// The text, after `--set`.
+    pub text: String,
+    /// What it says.
+    pub pipeline: Pipeline,
+}
+
+/// Finds a pipeline by path or by name, applies `--set` and reads it.
+pub fn read(choice: &str, set: &[String]) -> Result<Read> {
+    let (name, folder, file, text) = find(choice)?;
+    let (file, text) = match set {
+        [] => (file, text),
+        set => {
+            // Only what parses can be set in; whatever else is wrong is found in the result.
+            let mut value: serde_json::Value = parse(&file, &text)?;
+            for assignment in set {
+                assign(&mut value, assignment)?;
+            }
+            let text = serde_saphyr::to_string(&value)
+                .map_err(|error| Failure::usage(format!("cannot write the pipeline after --set: {error}")))?;
+            (format!("{file} (after --set)"), text)
+        }
+    };
+    let pipeline: Pipeline = parse(&file, &text)?;
+    let read = Read { name, folder, file, text, pipeline };
+    read.check()?;
+    Ok(read)
+}
+
+fn find(choice: &str) -> Result<(String, Option<PathBuf>, String, String)> {
+    let path = Path::new(choice);
+    if path.is_file() {
+        let text = std::fs::read_to_string(path).map_err(Failure::io("cannot read", path))?;
+        let folder = path.parent().map(Path::to_path_buf);
+        return Ok((name_of(path), folder, choice.to_owned(), text));
+    }
+    let name = name_of(path);
+    let file = format!("pipelines/{name}.yaml");
+    if let Some(text) = embedded(&file) {
+        return Ok((name, None, file, text.to_owned()));
+    }
+    let known: Vec<&str> = embedded_pipelines().collect();
+    let failure = Failure::usage(format!("no pipeline `{choice}`: no such file, and none of that name is built in"));
+    Err(failure.hint(match closest(&name, &known) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("built in are: {}", known.join(", ")),
+    }))
+}
+
+/// `pipelines/original/github.yaml` is `original/github`.
+fn name_of(path: &Path) -> String {
+    let path = path.with_extension("");
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let below = parts.iter().rposition(|part| part == "pipelines").map(|at| at + 1);
+    let relative = !path.has_root() && !parts.iter().any(|part| part == "..");
+    match below {
+        Some(at) if at < parts.len() => parts[at..].join("/"),
+        // A name that is built in may be given as it is.
+        _ if relative => parts.iter().filter(|part| *part != ".").cloned().collect::<Vec<_>>().join("/"),
+        _ => parts.last().map(|part| part.to_string()).unwrap_or_default(),
+    }
+}
+
+/// The known word that someone most likely meant.
+pub fn closest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let word = word.to_lowercase().replace('-', "_");
+    let distance = |known: &str| strsim::damerau_levenshtein(&word, known);
+    let close = known.iter().copied().min_by_key(|known| distance(known))?;
+    let near = distance(close) <= 1 + word.len() / 4 || (word.len() > 3 && close.contains(&word));
+    near.then_some(close)
+}
+
+/// Reads YAML; an error points at the very value.
+pub fn parse<T: de::DeserializeOwned>(file: &str, text: &str) -> Result<T> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| in_words(file, text, error.without_snippet()))
+}
+
+fn place(file: &str, text: &str, location: serde_saphyr::Location) -> Place {
+    let (line, column) = (location.line() as usize, location.column() as usize);
+    let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let left = shown.chars().count().saturating_sub(column.saturating_sub(1));
+    // A map or list is underlined from its start to the end of its first line.
+    let width = (location.span().len() as usize).clamp(1, left.max(1));
+    Place { file: file.to_owned(), line, column, width, text: shown.to_owned() }
+}
+
+fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
+    use serde_saphyr::Error;
+    let located = |failure: Failure| match error.location() {
+        Some(location) if location.line() > 0 => failure.at(place(file, text, location)),
+        _ => Failure { message: format!("{file}: {}", failure.message), ..failure },
+    };
+    let (message, hint) = match error {
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            let kind = if expected.contains(&"tokenize") {
+                "stage"
+            } else if expected.contains(&"github") {
+                "slice"
+            } else {
+                "value"
+            };
+            let hint = match (closest(variant, expected), kind) {
+                (Some(close), "stage") => format!("did you mean `{close}`? `redpajama stages` lists them all"),
+                (Some(close), "slice") => format!("did you mean `{close}`? `redpajama sources` lists them all"),
+                (Some(close), _) => format!("did you mean `{close}`?"),
+                (None, "stage") => "`redpajama stages` lists them all".to_owned(),
+                _ => format!("known are: {}", expected.join(", ")),
+            };
+            (format!("unknown {kind} `{variant}`"), Some(hint))
+        }
+        Error::SerdeUnknownField { field, expected, .. } => {
+            let hint = match (closest(field, expected), expected.is_empty()) {
+                (Some(close), _) => format!("did you mean `{close}`?"),
+                (None, true) => "it has no options: write `{}`".to_owned(),
+                (None, false) => format!("known are: {}", expected.join(", ")),
+            };
+            (format!("unknown option `{field}`"), Some(hint))
+        }
+        Error::SerdeMissingField { field, .. } => (format!("`{field}` is missing"), None),
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("the same key");
+            (format!("`{key}` is there twice"), Some("keep one of them".to_owned()))
+        }
+        other => {
+            let words = other.to_string();
+            let words = words.rfind(" at line ").map_or(words.as_str(), |at| &words[..at]);
+            friendly(words)
+        }
+    };
+    let failure = located(Failure::configuration(message));
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The parser's own complaints, for people who do not know its types.
+fn friendly(words: &str) -> (String, Option<String>) {
+    let expected = [
+        ("invalid u64", "expected a whole number from 0"),
+        ("invalid u32", "expected a whole number from 0"),
+        ("invalid usize", "expected a whole number from 0"),
+        ("invalid i64", "expected a whole number"),
+        ("invalid f64", "expected a number"),
+        ("invalid f32", "expected a number"),
+        ("invalid bool", "expected true or false"),
+    ];
+    if let Some((_, say)) = expected.iter().find(|(start, _)| words.starts_with(start)) {
+        return ((*say).to_owned(), None);
+    }
+    if words.starts_with("expected mapping start") || words.contains("externally tagged enum") {
+        let hint = "write options in braces, or `{}` for the defaults: `- line_length: { max: 1000 }`";
+        return ("expected a map".to_owned(), Some(hint.to_owned()));
+    }
+    if words.starts_with("expected end of mapping after enum variant") {
+        let hint = "each stage is an item of the list, with its own `-`";
+        return ("two stages in one item".to_owned(), Some(hint.to_owned()));
+    }
+    if words.starts_with("unexpected end of input") {
+        return ("the pipeline is empty".to_owned(), Some("`redpajama build github --print` shows one".to_owned()));
+    }
+    (words.to_owned(), None)
+}
+
+/// Sets one key: `tokenizer=FILE`, `stages.line_length.max=500`. In a list, a name finds the item
+/// that has it as its key, and a number the item in that place.
+fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
+    let wrong = |what: String| Failure::usage(format!("--set {assignment}: {what}"));
+    let Some((path, value)) = assignment.split_once('=') else {
+        return Err(wrong("expected KEY=VALUE".to_owned()));
+    };
+    let mut value: serde_json::Value = match serde_saphyr::from_str(value) {
+        Ok(value) => value,
+        Err(_) => serde_json::Value::String(value.to_owned()),
+    };
+    if MODELS.contains(&path)
+        && let Some(model) = value.as_str()
+        && known_model(model).is_none()
+    {
+        // A path on the command line is relative to where the command runs.
+        let absolute = std::path::absolute(model).map_err(|error| wrong(error.to_string()))?;
+        value = absolute.to_string_lossy().into_owned().into();
+    }
+    let keys: Vec<&str> = path.split('.').collect();
+    let mut at = root;
+    for (depth, key) in keys.iter().enumerate() {
+        let last = depth + 1 == keys.len();
+        at = match at {
+            serde_json::Value::Object(map) => {
+                if last {
+                    map.insert((*key).to_owned(), value);
+                    return Ok(());
+                }
+                map.entry(*key).or_insert_with(|| serde_json::Value::Object(Default::default()))
+            }
+            serde_json::Value::Array(items) => {
+                let index = match key.parse::<usize>() {
+                    Ok(index) => (index < items.len()).then_some(index),
+                    Err(_) => items.iter().position(|item| item.get(key).is_some()),
+                };
+                let Some(index) = index else {
+                    let known: Vec<&str> =
+                        items.iter().filter_map(|item| Some(item.as_object()?.keys().next()?.as_str())).collect();
+                    return Err(wrong(format!("no `{key}` in this list")).hint(format!("it has: {}", known.join(", "))));
+                };
+                if last {
+                    items[index] = value;
+                    return Ok(());
+                }
+                match key.parse::<usize>() {
+                    Ok(_) => &mut items[index],
+                    Err(_) => items[index].get_mut(key).ok_or_else(|| wrong(format!("no `{key}`")))?,
+                }
+            }
+            // A stage without options is `name:` or `name: ~`.
+            null if null.is_null() => {
+                *null = serde_json::Value::Object(Default::default());
+                let serde_json::Value::Object(map) = null else { return Err(wrong(format!("no `{key}`"))) };
+                if last {
+                    map.insert((*key).to_owned(), value);
+                    return Ok(());
+                }
+                map.entry(*key).or_insert(serde_json::Value::Null)
+            }
+            _ => return Err(wrong(format!("`{}` has no keys", keys[..depth].join(".")))),
+        };
+    }
+    Ok(())
+}
+
+impl Read {
+    /// All stages of a slice: its own, then the pipeline's.
+    pub fn stages_of(&self, slice: &SliceSpec) -> Vec<StageSpec> {
+        slice.stages.iter().chain(&self.pipeline.stages).map(|stage| stage.value.clone()).collect()
+    }
+
+    /// The place of a spanned value.
+    pub fn place<T>(&self, spanned: &Spanned<T>) -> Place {
+        place(&self.file, &self.text, spanned.referenced)
+    }
+
+    /// A variable that names a model.
+    pub fn model(&self, variable: &str) -> Option<&Spanned<String>> {
+        match variable {
+            "tokenizer" => self.pipeline.tokenizer.as_ref(),
+            "language_model" => self.pipeline.language_model.as_ref(),
+            "perplexity_model" => self.pipeline.perplexity_model.as_ref(),
+            "quality_model" => self.pipeline.quality_model.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Models that are named and that no stage uses.
+    pub fn unused_models(&self) -> Vec<&'static str> {
+        let uses = |variable: &str| {
+            let mut stages =
+                self.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages).chain(&self.pipeline.stages);
+            variable == "tokenizer" && stages.any(|stage| stage.value.needs_tokenizer())
+        };
+        MODELS.into_iter().filter(|variable| self.model(variable).is_some() && !uses(variable)).collect()
+    }
+
+    /// What types cannot say: the order of stages, and what they need from each other.
+    fn check(&self) -> Result<()> {
+        for (name, slice) in &self.pipeline.slices.0 {
+            let mut signals: Vec<&str> = Vec::new();
+            let mut tokenized = false;
+            let mut packed = false;
+            for stage in slice.stages.iter().chain(&self.pipeline.stages) {
+                let here = |failure: Failure| failure.at(self.place(stage));
+                if packed {
+                    let failure = Failure::configuration(format!("`{}` comes after `pack`", stage.value.name()));
+                    return Err(here(failure).hint("`pack` ends a pipeline"));
+                }
+                if stage.value.needs_tokenizer() && self.pipeline.tokenizer.is_none() {
+                    let failure = Failure::configuration(format!("`{}` needs a tokenizer", stage.value.name()));
+                    return Err(here(failure).hint("add `tokenizer: gpt-neox-20b`, or a path to a `tokenizer.json`"));
+                }
+                for signal in stage.value.reads() {
+                    if !signals.contains(&signal.as_str()) {
+                        let known = if signals.is_empty() { "none".to_owned() } else { signals.join(", ") };
+                        let failure = Failure::configuration(format!(
+                            "`{}` judges the signal `{signal}`, which no stage before it writes for slice {name}",
+                            stage.value.name()
+                        ));
+                        let failure = failure.at(self.place_of_word(stage, &signal));
+                        return Err(failure.hint(match closest(&signal, &signals) {
+                            Some(close) => format!("did you mean `{close}`?"),
+                            None => format!("written before it: {known}; `redpajama stages` tells who writes what"),
+                        }));
+                    }
+                }
+                signals.extend(stage.value.writes().iter().map(|signal| signal.name));
+                match stage.value.kind() {
+                    Kind::Edit => tokenized = false,
+                    Kind::Pack if !tokenized => {
+                        let failure = Failure::configuration("`pack` without tokens");
+                        return Err(here(failure).hint("put `- tokenize: {}` before it, after the last edit"));
+                    }
+                    Kind::Pack => packed = true,
+                    _ => tokenized |= stage.value.name() == "tokenize",
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a word stands within a stage, or the stage itself.
+    fn place_of_word(&self, stage: &Spanned<StageSpec>, word: &str) -> Place {
+        let whole = self.place(stage);
+        for (index, line) in self.text.lines().enumerate().skip(whole.line - 1).take(50) {
+            if let Some(at) = line.find(word) {
+                let column = line[..at].chars().count() + 1;
+                let width = word.chars().count();
+                return Place { line: index + 1, column, width, text: line.to_owned(), ..whole };
+            }
+        }
+        whole
+    }
+}
+
+/// A model of `manifests/models.yaml`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    /// What it is.
+    pub about: String,
+    /// The variable that may name it.
+    pub kind: String,
+    /// Its file, in the folder of models.
+    pub file: String,
+    /// Where it is published.
+    pub url: String,
+    /// Its licence.
+    pub license: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256, as published.
+    pub sha256: String,
+}
+
+/// All models of the manifest, by name.
+pub fn models() -> Result<std::collections::BTreeMap<String, ModelEntry>> {
+    let file = "manifests/models.yaml";
+    parse(file, embedded(file).unwrap_or("{}"))
+}
+
+/// A model of the manifest.
+pub fn known_model(name: &str) -> Option<ModelEntry> {
+    models().ok()?.remove(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The message for a pipeline, as a user sees it.
+    fn message(yaml: &str) -> String {
+        let failure = match parse::<Pipeline>("p.yaml", yaml) {
+            Err(failure) => failure,
+            Ok(pipeline) => {
+                let read = Read { name: "p".into(), folder: None, file: "p.yaml".into(), text: yaml.into(), pipeline };
+                read.check().expect_err("a wrong pipeline")
+            }
+        };
+        crate::report::words(&failure)
+    }
+
+    #[test]
+    fn an_unknown_stage_is_shown_with_a_suggestion() {
+        assert_eq!(
+            message("slices:\n  c4: {}\nstages:\n  - line_lenth: {}\n"),
+            "error: unknown stage `line_lenth`\n --> p.yaml:4:5\n  |\n4 |   - line_lenth: {}\n  |     ^^^^^^^^^^\n\
+             hint: did you mean `line_length`? `redpajama stages` lists them all"
+        );
+    }
+
+    #[test]
+    fn every_mistake_points_at_its_place() {
+        let rows = [
+            ("slices:\n  gihub: {}\n", "p.yaml:2:3", "unknown slice `gihub`", "did you mean `github`"),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_length: { maks: 3 }\n",
+                "p.yaml:4:20",
+                "unknown option `maks`",
+                "`max`",
+            ),
+            ("slices:\n  c4: {}\nstages:\n  - line_length: { max: red }\n", "p.yaml:4:25", "a whole number", ""),
+            (
+                "slices:\n  c4: {}\nstages:\n  - alphanumeric_share: { min: 25 }\n",
+                "p.yaml:4:32",
+                "25 is not a share",
+                "",
+            ),
+            ("slices:\n  c4: {}\nstages:\n  - pack: { shard_tokens: 0 }\n", "p.yaml:4:27", "nonzero", ""),
+            ("slices:\n  c4: {}\nstags: []\n", "p.yaml:3:1", "unknown option `stags`", "did you mean `stages`"),
+            ("slices:\n  c4: {}\nslices:\n  c4: {}\n", "p.yaml:3:1", "`slices` is there twice", "keep one"),
+            ("slices:\n  c4: { stages: [ tokenize: {} ] }\n", "p.yaml:2:19", "needs a tokenizer", "gpt-neox-20b"),
+            ("slices:\n  c4: {}\ntokenizer: a\nstages:\n  - pack: {}\n", "p.yaml:5:5", "without tokens", "tokenize"),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_statistics: {}\n  - keep_if:\n      line_cont: { min: 1 }\n",
+                "p.yaml:6:7",
+                "`line_cont`, which no stage before it writes",
+                "did you mean `line_count`",
+            ),
+            ("slices: {}\n", "p.yaml:1:9", "at least one slice", ""),
+        ];
+        for (yaml, place, says, hint) in rows {
+            let message = message(yaml);
+            assert!(message.contains(place), "{message}\nmisses {place}");
+            assert!(message.contains(says) && message.contains(hint), "{message}\nmisses {says} or {hint}");
+        }
+    }
+
+    #[test]
+    fn every_embedded_pipeline_is_right() {
+        for name in embedded_pipelines() {
+            read(name, &[]).unwrap_or_else(|failure| panic!("{name}: {}", crate::report::words(&failure)));
+        }
+        assert!(embedded_pipelines().any(|name| name == "original/github"));
+        assert!(known_model("gpt-neox-20b").is_some());
+    }
+
+    #[test]
+    fn a_key_is_set_wherever_it_lies() {
+        let mut value =
+            serde_json::json!({"stages": [{"line_length": {"max": 1}}, {"pack": null}], "slices": {"c4": {}}});
+        for assignment in
+            ["stages.line_length.max=5", "stages.pack.shard_tokens=7", "slices.c4.source.require=[text, url]", "a=b=c"]
+        {
+            assign(&mut value, assignment).unwrap();
+        }
+        let expected = serde_json::json!({
+            "stages": [{"line_length": {"max": 5}}, {"pack": {"shard_tokens": 7}}],
+            "slices": {"c4": {"source": {"require": ["text", "url"]}}}, "a": "b=c",
+        });
+        assert_eq!(value, expected);
+        assert!(assign(&mut value, "stages.licence.keep=[]").is_err());
+        assert!(assign(&mut value, "nothing").is_err());
+    }
+
+    #[test]
+    fn a_pipeline_is_named_by_its_path_below_pipelines() {
+        for (path, name) in [
+            ("pipelines/original/github.yaml", "original/github"),
+            ("/a/pipelines/c4.yaml", "c4"),
+            ("original/github", "original/github"),
+            ("../mine.yaml", "mine"),
+            ("./mine.yaml", "mine"),
+        ] {
+            assert_eq!(name_of(Path::new(path)), name);
+        }
+    }
+}

@@ -1,0 +1,727 @@
+//! From a pipeline and raw files to passes of tasks: pure, the same on every machine and with any
+//! number of workers.
+//!
+//! A slice's stages are cut at each dedup. What lies between two cuts is a *segment*, and one
+//! partition through one segment is a task; between two segments the sketches of all partitions are
+//! resolved, one task per range of keys. A task's id is the digest of all that it does and reads,
+//! so every id is known before anything runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use corpus::catalog::{FORMAT, TokenizerEntry};
+use corpus::manifest::RawRead;
+use corpus::{Digest, RawFile, SignalSpec};
+use serde::{Deserialize, Serialize};
+use sources::{Limits, Record, Sink, Source, SourceSpec};
+use stages::{Kind, StageSpec};
+
+use crate::failure::{Failure, Result};
+use crate::ledger::{Ledger, Standing};
+use crate::pipeline::{self, Read};
+
+/// All passes of a run.
+pub struct Plan {
+    /// The pipeline's name.
+    pub name: String,
+    /// Digest of everything that the pipeline does, wherever its files lie.
+    pub digest: Digest,
+    /// The slices, in order of preference.
+    pub slices: Vec<SlicePlan>,
+    /// All raw files of the run; a rank counts them in this order.
+    pub raw_files: Vec<RawFile>,
+    /// Raw files that are read together, slice by slice.
+    pub partitions: Vec<Partition>,
+    /// The dedups, in the order in which they run.
+    pub groups: Vec<Group>,
+    /// Passes, each a barrier after the one before.
+    pub passes: Vec<Pass>,
+    /// Where the task of each partition and segment stands: its pass and place there.
+    places: BTreeMap<(usize, usize), (usize, usize)>,
+    /// The tokenizer, if a stage needs one.
+    pub tokenizer: Option<TokenizerEntry>,
+    /// What holds for every source.
+    pub limits: Limits,
+}
+
+/// One slice.
+pub struct SlicePlan {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is read.
+    pub source: SourceSpec,
+    /// All its stages, with their labels: place and name, as `3:line_length`.
+    pub stages: Vec<(String, StageSpec)>,
+    /// The stages of each segment; the dedups between them are in none.
+    pub segments: Vec<Range<usize>>,
+    /// The dedup after each segment but the last.
+    pub dedups: Vec<usize>,
+    /// Which raw files are its.
+    pub raw_files: Range<usize>,
+    /// Which partitions are its.
+    pub partitions: Range<usize>,
+}
+
+/// How many records are read.
+#[derive(Clone, Debug)]
+pub enum Records {
+    /// All.
+    All,
+    /// The first so many of each slice: `--limit`.
+    First(u64),
+    /// So many of each raw file, slice by slice: a sample.
+    OfEach(Vec<Vec<u64>>),
+}
+
+/// Raw files that are read together.
+pub struct Partition {
+    /// Index of the slice.
+    pub slice: usize,
+    /// Its number within the slice.
+    pub number: usize,
+    /// Which raw files.
+    pub files: Range<usize>,
+    /// How many records to read, with `--limit`.
+    pub cap: Option<u64>,
+}
+
+/// A dedup with the slices that it compares.
+pub struct Group {
+    /// Its label in the pipeline.
+    pub label: String,
+    /// Its options.
+    pub spec: StageSpec,
+    /// Indices of its slices.
+    pub slices: Vec<usize>,
+    /// Ranges of keys that are resolved apart.
+    pub ranges: usize,
+    /// The pass that resolves it.
+    pub pass: usize,
+}
+
+/// Tasks that may run side by side.
+pub struct Pass {
+    /// What it does, for people.
+    pub about: String,
+    /// Its tasks.
+    pub tasks: Vec<Task>,
+}
+
+/// One unit of work.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Digest of what it does and reads.
+    pub id: Digest,
+    /// What it is.
+    pub kind: TaskKind,
+}
+
+/// What a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// One partition through one segment.
+    Documents {
+        /// Which partition.
+        partition: usize,
+        /// Which segment of its slice.
+        segment: usize,
+    },
+    /// One range of keys of one dedup.
+    Resolve {
+        /// Which dedup.
+        group: usize,
+        /// Which range.
+        range: usize,
+    },
+}
+
+/// What a plan was made of, kept in `OUT/plan.json` to say later why something is done anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The layout of the folder.
+    pub format: u32,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Where the tokenizer lay; `inspect` decodes with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tokenizer_path: Option<PathBuf>,
+    /// What every task of a slice has in common.
+    pub slices: BTreeMap<String, SliceOrigin>,
+}
+
+/// The part of [`Origin`] for one slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceOrigin {
+    /// The source with its version and options.
+    pub source: serde_json::Value,
+    /// Each stage with its version and options, by label.
+    pub stages: Vec<(String, serde_json::Value)>,
+    /// The tokenizer's digest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tokenizer: Option<Digest>,
+    /// Longest document.
+    pub max_document: u64,
+    /// The raw files.
+    pub files: Vec<RawFile>,
+    /// How many records are read, with `--limit`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<u64>,
+}
+
+/// A partition is closed by the file that brings it to a sixty-fourth of the slice, within these
+/// bounds: small inputs still make use of several cores, large ones resume at a fine grain.
+const PARTITION: Range<u64> = (8 << 20)..(256 << 20);
+/// Raw bytes for each range of keys, and the most ranges: a finding is read from as many files.
+const RANGE_BYTES: u64 = 64 << 20;
+const MOST_RANGES: u64 = 256;
+
+impl Plan {
+    /// Plans a run over raw files that were found before, slice by slice.
+    pub fn new(
+        read: &Read,
+        tokenizer: Option<TokenizerEntry>,
+        files: Vec<Vec<RawFile>>,
+        records: Records,
+    ) -> Result<Plan> {
+        let limits = Limits { max_document: read.pipeline.max_document.0 as usize };
+        let mut plan = Plan {
+            name: read.name.clone(),
+            digest: Digest::of(b""),
+            slices: Vec::new(),
+            raw_files: Vec::new(),
+            partitions: Vec::new(),
+            groups: Vec::new(),
+            passes: Vec::new(),
+            places: BTreeMap::new(),
+            tokenizer,
+            limits,
+        };
+        for (index, ((name, slice), files)) in read.pipeline.slices.0.iter().zip(files).enumerate() {
+            let caps = match &records {
+                Records::All => None,
+                Records::First(limit) => Some(records_of(&*slice.source.build(), &files, limits, *limit)?),
+                Records::OfEach(caps) => caps.get(index).cloned(),
+            };
+            plan.add_slice(name, slice.source.clone(), read.stages_of(slice), files, caps);
+        }
+        let shared = read.pipeline.stages.iter().filter(|stage| stage.value.kind() == Kind::Dedup).count();
+        plan.group_dedups(shared);
+        plan.make_passes();
+        plan.digest = Digest::of_value(&plan.slices.iter().map(|slice| plan.what_is_done(slice)).collect::<Vec<_>>());
+        Ok(plan)
+    }
+
+    fn add_slice(
+        &mut self,
+        name: &'static str,
+        source: SourceSpec,
+        stages: Vec<StageSpec>,
+        files: Vec<RawFile>,
+        caps: Option<Vec<u64>>,
+    ) {
+        let stages: Vec<(String, StageSpec)> =
+            stages.into_iter().enumerate().map(|(at, spec)| (format!("{}:{}", at + 1, spec.name()), spec)).collect();
+        let mut segments = Vec::new();
+        let mut start = 0;
+        for (at, (_, spec)) in stages.iter().enumerate() {
+            if spec.kind() == Kind::Dedup {
+                segments.push(start..at);
+                start = at + 1;
+            }
+        }
+        segments.push(start..stages.len());
+        let first = self.raw_files.len();
+        let first_partition = self.partitions.len();
+        let slice = self.slices.len();
+        let total: u64 = files.iter().map(|file| file.bytes).sum();
+        let target = (total / 64).clamp(PARTITION.start, PARTITION.end);
+        let mut from = 0;
+        let mut bytes = 0;
+        for (at, file) in files.iter().enumerate() {
+            bytes += file.bytes;
+            if bytes < target && at + 1 < files.len() {
+                continue;
+            }
+            let cap = caps.as_ref().map(|caps| caps[from..=at].iter().sum::<u64>());
+            if cap != Some(0) {
+                let number = self.partitions.len() - first_partition;
+                self.partitions.push(Partition { slice, number, files: first + from..first + at + 1, cap });
+            }
+            from = at + 1;
+            bytes = 0;
+        }
+        self.raw_files.extend(files);
+        self.slices.push(SlicePlan {
+            name,
+            source,
+            stages,
+            segments,
+            dedups: Vec::new(),
+            raw_files: first..self.raw_files.len(),
+            partitions: first_partition..self.partitions.len(),
+        });
+    }
+
+    /// The last `shared` dedups of every slice are the pipeline's and compare all slices; those
+    /// before them are the slice's own. Barriers are counted from the end, so that the pipeline's
+    /// dedups meet.
+    fn group_dedups(&mut self, shared: usize) {
+        let barriers = self.slices.iter().map(|slice| slice.segments.len() - 1).max().unwrap_or(0);
+        for barrier in 0..barriers {
+            let from_end = barriers - barrier;
+            let mut common: Option<usize> = None;
+            for index in 0..self.slices.len() {
+                let slice = &self.slices[index];
+                let Some(segment) = (slice.segments.len() - 1).checked_sub(from_end) else { continue };
+                let (label, spec) = slice.stages[slice.segments[segment].end].clone();
+                let group = match common {
+                    Some(group) if from_end <= shared => group,
+                    _ => {
+                        let pass = 2 * barrier + 1;
+                        self.groups.push(Group { label, spec, slices: Vec::new(), ranges: 1, pass });
+                        self.groups.len() - 1
+                    }
+                };
+                common = Some(group);
+                self.groups[group].slices.push(index);
+                self.slices[index].dedups.push(group);
+            }
+        }
+        for group in &mut self.groups {
+            let files = group.slices.iter().flat_map(|slice| &self.raw_files[self.slices[*slice].raw_files.clone()]);
+            let bytes: u64 = files.map(|file| file.bytes).sum();
+            group.ranges = (bytes / RANGE_BYTES).clamp(1, MOST_RANGES) as usize;
+        }
+    }
+
+    fn make_passes(&mut self) {
+        let barriers = self.slices.iter().map(|slice| slice.segments.len() - 1).max().unwrap_or(0);
+        let mut passes: Vec<Pass> = Vec::new();
+        let mut places = BTreeMap::new();
+        // The ids of the tasks of each partition and of each group, as far as they are known.
+        let mut partitions: Vec<Option<Digest>> = vec![None; self.partitions.len()];
+        let mut groups: Vec<Option<Digest>> = vec![None; self.groups.len()];
+        for level in 0..=barriers {
+            let mut tasks = Vec::new();
+            for (partition, known) in partitions.iter_mut().enumerate() {
+                let slice = &self.slices[self.partitions[partition].slice];
+                // A slice with fewer dedups starts later.
+                let Some(segment) = (level + slice.segments.len()).checked_sub(barriers + 1) else { continue };
+                let before = known.zip(segment.checked_sub(1).and_then(|before| groups[slice.dedups[before]]));
+                let id = self.documents_id(partition, segment, before);
+                *known = Some(id);
+                places.insert((partition, segment), (passes.len(), tasks.len()));
+                tasks.push(Task { id, kind: TaskKind::Documents { partition, segment } });
+            }
+            passes.push(Pass { about: self.about(level, barriers), tasks });
+            if level == barriers {
+                break;
+            }
+            let mut tasks = Vec::new();
+            for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.pass == 2 * level + 1) {
+                let read: Vec<Digest> = group
+                    .slices
+                    .iter()
+                    .flat_map(|slice| &partitions[self.slices[*slice].partitions.clone()])
+                    .filter_map(|id| *id)
+                    .collect();
+                let read = Digest::of_value(&("sketches", &stage_key(&group.label, &group.spec), read));
+                groups[index] = Some(Digest::of_value(&("findings", read, group.ranges)));
+                for range in 0..group.ranges {
+                    let id = Digest::of_value(&("resolve", FORMAT, read, range, group.ranges));
+                    tasks.push(Task { id, kind: TaskKind::Resolve { group: index, range } });
+                }
+            }
+            let labels: BTreeSet<&str> =
+                self.groups.iter().filter(|group| group.pass == 2 * level + 1).map(|g| g.spec.name()).collect();
+            let about = format!("resolve {}", labels.into_iter().collect::<Vec<_>>().join(", "));
+            passes.push(Pass { about, tasks });
+        }
+        self.passes = passes;
+        self.places = places;
+    }
+
+    fn about(&self, level: usize, barriers: usize) -> String {
+        let mut names = Vec::new();
+        let mut first = false;
+        for slice in &self.slices {
+            let Some(segment) = (level + slice.segments.len()).checked_sub(barriers + 1) else { continue };
+            first |= segment == 0;
+            for (_, spec) in &slice.stages[slice.segments[segment].clone()] {
+                if !names.contains(&spec.name()) {
+                    names.push(spec.name());
+                }
+            }
+        }
+        let verb = if first { "read" } else { "filter" };
+        if names.is_empty() { verb.to_owned() } else { format!("{verb}, {}", names.join(", ")) }
+    }
+
+    fn documents_id(&self, partition: usize, segment: usize, before: Option<(Digest, Digest)>) -> Digest {
+        let partition = &self.partitions[partition];
+        let slice = &self.slices[partition.slice];
+        let stages: Vec<_> =
+            slice.stages[slice.segments[segment].clone()].iter().map(|(label, spec)| stage_key(label, spec)).collect();
+        let tokens = slice.stages[slice.segments[segment].clone()].iter().any(|(_, spec)| spec.needs_tokenizer());
+        let tokenizer = self.tokenizer.as_ref().filter(|_| tokens).map(|entry| (entry.digest, entry.end_of_document));
+        // The keys of the sketches that it leaves are part of what it does.
+        let dedup = slice.dedups.get(segment).map(|group| {
+            let group = &self.groups[*group];
+            stage_key(&group.label, &group.spec)
+        });
+        let reads = match before {
+            Some(before) => serde_json::json!({ "task": before.0, "findings": before.1 }),
+            None => serde_json::json!({
+                "source": source_key(&slice.source),
+                "files": &self.raw_files[partition.files.clone()],
+                "max_document": self.limits.max_document,
+                "cap": partition.cap,
+            }),
+        };
+        let key = ("documents", FORMAT, slice.name, partition.number, reads, stages, tokenizer, dedup);
+        Digest::of_value(&key)
+    }
+
+    fn what_is_done(&self, slice: &SlicePlan) -> serde_json::Value {
+        let stages: Vec<_> = slice.stages.iter().map(|(label, spec)| stage_key(label, spec)).collect();
+        serde_json::json!({
+            "slice": slice.name,
+            "source": source_key(&slice.source),
+            "stages": stages,
+            "tokenizer": self.tokenizer.as_ref().map(|tokenizer| tokenizer.digest),
+            "max_document": self.limits.max_document,
+        })
+    }
+
+    /// What this plan is made of.
+    pub fn origin(&self, limit: Option<u64>, tokenizer_path: Option<PathBuf>) -> Origin {
+        let slices = self.slices.iter().map(|slice| {
+            let stages = slice.stages.iter().map(|(label, spec)| (label.clone(), stage_key(label, spec))).collect();
+            let origin = SliceOrigin {
+                source: source_key(&slice.source),
+                stages,
+                tokenizer: self.tokenizer.as_ref().map(|tokenizer| tokenizer.digest),
+                max_document: self.limits.max_document as u64,
+                files: self.raw_files[slice.raw_files.clone()].to_vec(),
+                limit,
+            };
+            (slice.name.to_owned(), origin)
+        });
+        Origin { format: FORMAT, pipeline: self.name.clone(), tokenizer_path, slices: slices.collect() }
+    }
+
+    /// The signals that documents have after a segment.
+    pub fn signals_after(&self, slice: usize, segment: usize) -> Vec<SignalSpec> {
+        let slice = &self.slices[slice];
+        let mut signals: Vec<SignalSpec> = Vec::new();
+        for (_, spec) in &slice.stages[..slice.segments[segment].end] {
+            for signal in spec.writes() {
+                if !signals.iter().any(|known| known.name == signal.name) {
+                    signals.push(*signal);
+                }
+            }
+        }
+        signals
+    }
+
+    /// The task of a partition in a segment.
+    pub fn documents_task(&self, partition: usize, segment: usize) -> Option<&Task> {
+        let (pass, at) = *self.places.get(&(partition, segment))?;
+        self.passes[pass].tasks.get(at)
+    }
+
+    /// For each task, pass by pass, whether it has to run: that is all of resume.
+    pub fn without(&self, ledger: &Ledger<'_>) -> Result<Vec<Vec<Option<String>>>> {
+        let standings: Vec<Vec<Standing>> = self
+            .passes
+            .iter()
+            .map(|pass| pass.tasks.iter().map(|task| ledger.standing(&task.id)).collect())
+            .collect::<Result<_, corpus::Error>>()?;
+        let mut needed: Vec<Vec<Option<String>>> =
+            self.passes.iter().map(|pass| vec![None; pass.tasks.len()]).collect();
+        // From the last pass back: what a task that runs will read has to be there. What no later
+        // task reads may be gone, as long as its commit tells what it counted.
+        let mut documents: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let mut findings: BTreeSet<usize> = BTreeSet::new();
+        let mut sketches: BTreeSet<usize> = BTreeSet::new();
+        for (pass, tasks) in self.passes.iter().enumerate().rev() {
+            for (at, task) in tasks.tasks.iter().enumerate() {
+                let read = match task.kind {
+                    TaskKind::Documents { partition, segment } => {
+                        let slice = &self.slices[self.partitions[partition].slice];
+                        let sketched = slice.dedups.get(segment).is_some_and(|group| sketches.contains(group));
+                        documents.contains(&(partition, segment)) || sketched
+                    }
+                    TaskKind::Resolve { group, .. } => findings.contains(&group),
+                };
+                let why = match &standings[pass][at] {
+                    Standing::Todo => "not done yet".to_owned(),
+                    Standing::Lost { name, published: true, .. } => format!("{name} is missing or of another length"),
+                    Standing::Lost { name, .. } if read => format!("{name} is needed again and was cleaned up"),
+                    _ => continue,
+                };
+                needed[pass][at] = Some(why);
+                match task.kind {
+                    TaskKind::Documents { partition, segment } if segment > 0 => {
+                        documents.insert((partition, segment - 1));
+                        findings.insert(self.slices[self.partitions[partition].slice].dedups[segment - 1]);
+                    }
+                    TaskKind::Resolve { group, .. } => {
+                        sketches.insert(group);
+                    }
+                    TaskKind::Documents { .. } => {}
+                }
+            }
+        }
+        Ok(needed)
+    }
+}
+
+fn stage_key(label: &str, spec: &StageSpec) -> serde_json::Value {
+    serde_json::json!({ "stage": label, "version": spec.version(), "options": spec })
+}
+
+fn source_key(source: &SourceSpec) -> serde_json::Value {
+    serde_json::json!({ "source": source, "version": source.version() })
+}
+
+/// How many records of each file are read when a slice gives its first `limit` records.
+fn records_of(source: &dyn Source, files: &[RawFile], limits: Limits, limit: u64) -> Result<Vec<u64>> {
+    struct Counting {
+        left: u64,
+        count: u64,
+    }
+    impl Sink for Counting {
+        fn record(&mut self, _: Record) -> sources::Result<()> {
+            if self.left == 0 {
+                return Err(sources::Error::Stopped);
+            }
+            self.left -= 1;
+            self.count += 1;
+            Ok(())
+        }
+
+        fn finished(&mut self, _: RawRead) -> sources::Result<()> {
+            Ok(())
+        }
+    }
+    let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
+    let mut left = limit;
+    let mut counts = Vec::with_capacity(files.len());
+    for file in files {
+        let mut sink = Counting { left, count: 0 };
+        if left > 0 {
+            match source.read(std::slice::from_ref(file), limits, scratch.path(), &mut sink) {
+                Ok(()) | Err(sources::Error::Stopped) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        left = sink.left;
+        counts.push(sink.count);
+    }
+    Ok(counts)
+}
+
+/// Finds the raw files of every slice: from `--input`, the pipeline, or the folder that the
+/// manifest names.
+pub fn find_raw_files(read: &Read, input: &[String]) -> Result<Vec<Vec<RawFile>>> {
+    if !input.is_empty() && read.pipeline.slices.0.len() > 1 {
+        let names: Vec<&str> = read.pipeline.slices.0.iter().map(|(name, _)| *name).collect();
+        return Err(Failure::usage(format!("--input, but the pipeline has the slices {}", names.join(", ")))
+            .hint("say which one with --slice"));
+    }
+    let mut all = Vec::new();
+    for (name, slice) in &read.pipeline.slices.0 {
+        let manifest = crate::manifest::read(name)?;
+        let (given, folder): (Vec<String>, PathBuf) = if !input.is_empty() {
+            (input.to_vec(), PathBuf::new())
+        } else if !slice.input.is_empty() {
+            let Some(folder) = &read.folder else {
+                return Err(Failure::configuration(format!(
+                    "`{}` is built in, and its inputs lie beside it in a checkout of the project",
+                    read.file
+                ))
+                .hint("run it in a checkout by its path, or give your own files with --input"));
+            };
+            (slice.input.clone(), folder.clone())
+        } else {
+            (manifest.inputs.clone(), crate::manifest::raw_folder(name))
+        };
+        let mut paths = Vec::new();
+        for pattern in &given {
+            paths.extend(expand(&folder, pattern)?);
+        }
+        if paths.is_empty() {
+            return Err(Failure::configuration(format!(
+                "no raw files for slice {name}: nothing in {} matches {}",
+                folder.display(),
+                manifest.inputs.join(", ")
+            ))
+            .hint(format!(
+                "give some with --input, or put them there (or where $REDPAJAMA_RAW points): \
+                 `redpajama build {} --print` shows the manifest, which says where they come from",
+                read.name
+            )));
+        }
+        let base = common_base(&paths);
+        let source = slice.source.build();
+        let mut files: Vec<RawFile> = Vec::new();
+        for path in &paths {
+            files.extend(source.find(path, &base)?);
+        }
+        let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
+        for file in &files {
+            if let Some(other) = names.insert(&file.name, &file.path) {
+                let twice = if other == file.path { "is given twice" } else { "is the name of two files" };
+                return Err(Failure::usage(format!("{} {twice}: {}", file.name, file.path.display()))
+                    .hint("name each file once; a folder and a file in it are the same file twice"));
+            }
+        }
+        if files.is_empty() {
+            return Err(Failure::configuration(format!("no raw files for slice {name} in {}", given.join(", ")))
+                .hint(format!("`redpajama sources {name}` tells which formats it reads")));
+        }
+        all.push(files);
+    }
+    Ok(all)
+}
+
+/// The paths that a user means, in sorted order if it is a pattern.
+pub fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    let path = folder.join(pattern);
+    // A file whose very name has brackets is meant as it is.
+    if path.exists() || !pattern.contains(['*', '?', '[']) {
+        return match path.exists() {
+            true => Ok(vec![path]),
+            false => Err(Failure::configuration(format!("no such file or folder: {}", path.display()))
+                .hint("check the path; a pattern such as 'raw/*.json.gz' needs quotes in most shells")),
+        };
+    }
+    let shown = path.to_string_lossy().into_owned();
+    let matches = glob::glob(&shown).map_err(|error| Failure::usage(format!("`{shown}` is no pattern: {error}")))?;
+    let mut paths = Vec::new();
+    for found in matches {
+        paths.push(found.map_err(|error| Failure::io("cannot read", error.path().to_path_buf())(error.into()))?);
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The folder that all paths lie in: names of raw files are relative to it, so that they do not
+/// depend on where the corpus lies.
+fn common_base(paths: &[PathBuf]) -> PathBuf {
+    let absolute: Vec<PathBuf> =
+        paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+    let mut base: Option<PathBuf> = None;
+    for path in &absolute {
+        // A folder of raw files is a base itself; whether it is one repository its source knows.
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        base = Some(match base {
+            None => folder,
+            Some(base) => base.iter().zip(folder.iter()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+        });
+    }
+    base.unwrap_or_default()
+}
+
+/// What changed between two plans, in words: why work is done anew.
+pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (name, new) in &now.slices {
+        let Some(old) = before.slices.get(name) else {
+            changes.push(format!("slice {name} is new"));
+            continue;
+        };
+        if old.source != new.source {
+            changes.push(format!("{name}: the source was {}, is {}", old.source, new.source));
+        }
+        for (label, stage) in &new.stages {
+            match old.stages.iter().find(|(known, _)| known == label) {
+                None => changes.push(format!("{name}: stage {label} is new")),
+                Some((_, known)) if known != stage => changes.push(format!(
+                    "{name}: stage {label} was {} (version {}), is {} (version {})",
+                    known["options"], known["version"], stage["options"], stage["version"]
+                )),
+                _ => {}
+            }
+        }
+        for (label, _) in old.stages.iter().filter(|(label, _)| !new.stages.iter().any(|(known, _)| known == label)) {
+            changes.push(format!("{name}: stage {label} is gone"));
+        }
+        if old.tokenizer != new.tokenizer {
+            changes.push(format!("{name}: another tokenizer"));
+        }
+        if old.max_document != new.max_document {
+            changes.push(format!("{name}: max_document was {}, is {}", old.max_document, new.max_document));
+        }
+        if old.limit != new.limit {
+            let words = |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());
+            changes.push(format!("{name}: --limit was {}, is {}", words(old.limit), words(new.limit)));
+        }
+        let known: BTreeMap<&str, &RawFile> = old.files.iter().map(|file| (&*file.name, file)).collect();
+        let changed: Vec<&str> = new
+            .files
+            .iter()
+            .filter(|file| {
+                known
+                    .get(&*file.name)
+                    .is_none_or(|old| (old.bytes, old.modified, old.digest) != (file.bytes, file.modified, file.digest))
+            })
+            .map(|file| &*file.name)
+            .collect();
+        let gone = old.files.iter().filter(|file| !new.files.iter().any(|known| known.name == file.name)).count();
+        if !changed.is_empty() {
+            let first = changed.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+            let more = changed.len().saturating_sub(3);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            changes.push(format!("{name}: raw files are new or changed: {first}{more}"));
+        }
+        if gone > 0 {
+            changes.push(format!("{name}: {gone} raw files are gone"));
+        }
+    }
+    changes
+}
+
+/// Loads the tokenizer that a pipeline names.
+pub fn load_tokenizer(read: &Read) -> Result<Option<(TokenizerEntry, std::sync::Arc<dyn corpus::Tokenizer>, PathBuf)>> {
+    let needed = read.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages).chain(&read.pipeline.stages);
+    if !needed.into_iter().any(|stage| stage.value.needs_tokenizer()) {
+        return Ok(None);
+    }
+    let Some(named) = &read.pipeline.tokenizer else { return Ok(None) };
+    let (name, path) = match pipeline::known_model(&named.value) {
+        Some(entry) => (named.value.clone(), crate::manifest::models_folder().join(&entry.file)),
+        None => {
+            let path = match &read.folder {
+                Some(folder) => folder.join(&named.value),
+                None => PathBuf::from(&named.value),
+            };
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            (name, path)
+        }
+    };
+    if !path.is_file() {
+        let known = pipeline::models()?;
+        let failure = Failure::configuration(format!("no tokenizer at {}", path.display())).at(read.place(named));
+        return Err(failure.hint(match known.get(&named.value) {
+            Some(entry) => format!(
+                "put {} there (its origin: {}), or use one at hand: --set tokenizer=FILE",
+                entry.file, entry.url
+            ),
+            None => {
+                format!("name a `tokenizer.json`, or one of: {}", known.keys().cloned().collect::<Vec<_>>().join(", "))
+            }
+        }));
+    }
+    let tokenizer = stages::tokenizer::load(&path, None)
+        .map_err(|error| Failure::configuration(error.to_string()).at(read.place(named)))?;
+    let entry = TokenizerEntry {
+        name,
+        digest: tokenizer.digest(),
+        vocab_size: tokenizer.vocab_size(),
+        end_of_document: tokenizer.end_of_document(),
+    };
+    Ok(Some((entry, tokenizer, path)))
+}

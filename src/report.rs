@@ -1,0 +1,219 @@
+//! The only part that speaks to the user: failures in words, summaries as tables.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use corpus::Counts;
+use corpus::catalog::Catalog;
+
+use crate::failure::Failure;
+use crate::metrics::Cost;
+use crate::size::Size;
+
+/// A failure as it is shown: what, where, what to do.
+pub fn words(failure: &Failure) -> String {
+    let mut words = format!("error: {}", failure.message);
+    if let Some(place) = &failure.place {
+        let number = place.line.to_string();
+        let margin = " ".repeat(number.len());
+        let before: String =
+            place.text.chars().take(place.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+        let _ = write!(words, "\n{margin}--> {}:{}:{}", place.file, place.line, place.column);
+        let _ = write!(words, "\n{margin} |\n{number} | {}", place.text);
+        let _ = write!(words, "\n{margin} | {before}{}", "^".repeat(place.width));
+    }
+    if let Some(hint) = &failure.hint {
+        let _ = write!(words, "\nhint: {hint}");
+    }
+    words
+}
+
+/// Writes a line to standard error, for people who watch.
+pub fn say(line: &str) {
+    // Whoever closed our standard error does not want to hear.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes to standard output, for people and programs that use it. A reader that has closed its
+/// end (`| head`) has what it wants.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// A number with its thousands apart: `1,234,567`.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A span of time as people say it.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+/// Rows in columns: the first to the left, the others to the right.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let space = " ".repeat(widths[column] - cell.chars().count());
+            if column == 0 {
+                let _ = write!(line, "{cell}{space}");
+            } else {
+                let _ = write!(line, "  {space}{cell}");
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// What became of all documents: rows that add up.
+pub fn account(counts: &Counts) -> String {
+    let share = |documents: u64| match counts.read.documents {
+        0 => String::new(),
+        all => format!("{:.1} %", 100.0 * documents as f64 / all as f64),
+    };
+    let row = |what: String, documents: u64, bytes: u64| {
+        vec![what, number(documents), share(documents), Size(bytes).to_string()]
+    };
+    let mut rows = vec![vec!["".to_owned(), "documents".to_owned(), "share".to_owned(), "text".to_owned()]];
+    rows.push(row("read".to_owned(), counts.read.documents, counts.read.bytes));
+    rows.push(row("kept".to_owned(), counts.kept.documents, counts.kept.bytes));
+    for (title, reasons) in [("dropped", &counts.dropped), ("unusable", &counts.unusable)] {
+        let mut sorted: Vec<_> = reasons.iter().collect();
+        sorted.sort_by_key(|(reason, tally)| (std::cmp::Reverse(tally.documents), reason.as_str()));
+        let all = if title == "dropped" { counts.all_dropped() } else { counts.all_unusable() };
+        if all.documents > 0 {
+            rows.push(row(title.to_owned(), all.documents, all.bytes));
+        }
+        for (reason, tally) in sorted {
+            rows.push(row(format!("  {reason}"), tally.documents, tally.bytes));
+        }
+    }
+    table(&rows)
+}
+
+/// What ran: figures that are no part of the catalog.
+pub struct Ran {
+    /// Wall-clock time in seconds.
+    pub seconds: f64,
+    /// CPU time in seconds.
+    pub cpu_seconds: f64,
+    /// Most memory held.
+    pub peak_memory: u64,
+    /// Bytes of text that were read in this run.
+    pub text_bytes: u64,
+    /// Tasks that ran, and those that were done before.
+    pub tasks: (usize, usize),
+    /// CPU seconds by what they were spent on.
+    pub cost: Cost,
+}
+
+/// The closing summary: a table that someone would paste into a report.
+pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String {
+    let mut out = String::new();
+    for (name, slice) in &catalog.slices {
+        if catalog.slices.len() > 1 {
+            let _ = writeln!(out, "{name}");
+        }
+        out.push_str(&account(&slice.counts));
+        out.push('\n');
+    }
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
+    if let Some(tokenizer) = &catalog.tokenizer {
+        let shards: usize = catalog.slices.values().map(|slice| slice.shards.len()).sum();
+        row("tokens", format!("{} ({}), in {shards} shards", number(all.tokens), tokenizer.name));
+    }
+    row("text kept", format!("{} after edits", Size(all.text_bytes)));
+    row("on disk", Size(disk).to_string());
+    if ran.tasks.0 > 0 {
+        row("time", format!("{} ({} of CPU)", duration(ran.seconds), duration(ran.cpu_seconds)));
+        row(
+            "speed",
+            format!("{:.1} MB of text per CPU-second", ran.text_bytes as f64 / 1e6 / ran.cpu_seconds.max(1e-9)),
+        );
+        row("peak memory", Size(ran.peak_memory).to_string());
+    }
+    if ran.tasks.1 > 0 {
+        row("tasks", format!("{} ran, {} were done before", ran.tasks.0, ran.tasks.1));
+    }
+    let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
+    for row in rows {
+        let _ = writeln!(out, "{:width$}  {}", row[0], row[1]);
+    }
+    out
+}
+
+/// Stages that did nothing at all: most often an option that does not mean what it was taken for.
+pub fn idle_stages(catalog: &Catalog) -> Vec<String> {
+    let mut idle = Vec::new();
+    for (name, slice) in &catalog.slices {
+        for (label, stage) in &slice.counts.stages {
+            if stage.dropped + stage.edited + stage.measured == 0 {
+                let seen = match stage.seen {
+                    0 => "saw no document".to_owned(),
+                    seen => format!("touched none of {} documents", number(seen)),
+                };
+                idle.push(format!("{name}: stage {label} {seen}"));
+            }
+        }
+    }
+    idle
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(number(0), "0");
+        assert_eq!(number(1_234_567), "1,234,567");
+        assert_eq!(number(999), "999");
+        assert_eq!(duration(3.14159), "3.1 s");
+        assert_eq!(duration(7200.0), "2.0 h");
+    }
+
+    #[test]
+    fn an_account_adds_up_before_the_reader_s_eyes() {
+        let mut counts = Counts::default();
+        counts.keep(1000, 900);
+        counts.drop(corpus::Reason("line_too_long"), 3000);
+        counts.unusable(corpus::Reason("bad_json"), 10);
+        let account = account(&counts);
+        let rows: Vec<&str> = account.lines().map(str::trim_end).collect();
+        assert_eq!(
+            rows,
+            [
+                "                 documents    share       text",
+                "read                     3  100.0 %    3.9 KiB",
+                "kept                     1   33.3 %  1000 bytes".replace("1000 bytes", "1000 bytes").as_str(),
+                "dropped                  1   33.3 %    2.9 KiB",
+                "  line_too_long          1   33.3 %    2.9 KiB",
+                "unusable                 1   33.3 %   10 bytes",
+                "  bad_json               1   33.3 %   10 bytes",
+            ]
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! `train-tokenizer`: byte-level BPE on documents that we hold.
+
+use std::path::{Path, PathBuf};
+
+use corpus::manifest::RawRead;
+use corpus::table::DocumentReader;
+use sources::{Limits, Record, Sink};
+
+use crate::cli::TrainTokenizerArgs;
+use crate::failure::{Failure, Result};
+use crate::inspect::source_for;
+use crate::report::{number, say};
+use crate::size::Size;
+use crate::{export, plan};
+
+/// Texts between the reader and the trainer.
+const QUEUE: usize = 256;
+
+/// Runs `train-tokenizer`.
+pub fn train(args: &TrainTokenizerArgs) -> Result<()> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for pattern in &args.input {
+        paths.extend(plan::expand(Path::new(""), pattern)?);
+    }
+    let (send, texts) = crossbeam_channel::bounded::<String>(QUEUE);
+    let (mut count, mut bytes) = (0u64, 0u64);
+    let trained = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read(args, &paths, send));
+        let mut texts = texts.into_iter().inspect(|text| {
+            count += 1;
+            bytes += text.len() as u64;
+        });
+        let trained = stages::tokenizer::train(&mut texts, args.vocab_size, &stages::tokenizer::SPECIALS);
+        // The reader notices that nobody listens any more.
+        drop(texts);
+        match reader.join() {
+            Ok(read) => read.map(|()| trained),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
+    let json = trained.map_err(|error| Failure::configuration(error.to_string()))?;
+    let output = std::path::absolute(&args.output).map_err(Failure::io("cannot find", &args.output))?;
+    let folder = output.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(Failure::io("cannot create folder", folder))?;
+    // Whole or not at all.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::io("cannot create a file in", folder))?;
+    std::io::Write::write_all(&mut file, json.as_bytes()).map_err(Failure::io("cannot write", &output))?;
+    let readable = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
+    file.as_file().set_permissions(readable).map_err(Failure::io("cannot write", &output))?;
+    file.persist(&output).map_err(|error| Failure::io("cannot write", &output)(error.error))?;
+    let tokenizer =
+        stages::tokenizer::load(&output, None).map_err(|error| Failure::configuration(error.to_string()))?;
+    say(&format!(
+        "{} tokens learned from {} documents, {}: {}",
+        number(u64::from(tokenizer.vocab_size())),
+        number(count),
+        Size(bytes),
+        args.output.display()
+    ));
+    if tokenizer.vocab_size() < args.vocab_size {
+        say("warning: the texts have no more pairs that repeat: fewer tokens than were asked for");
+    }
+    Ok(())
+}
+
+fn read(args: &TrainTokenizerArgs, paths: &[PathBuf], send: crossbeam_channel::Sender<String>) -> Result<()> {
+    let mut sending = Sending { send, left: args.max_text.0 };
+    let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
+    for path in paths {
+        if path.extension().is_some_and(|ending| ending == "parquet") && export::is_table(path) && args.slice.is_none()
+        {
+            for document in DocumentReader::open(path, &[])? {
+                if !sending.text(document?.text()) {
+                    return Ok(());
+                }
+            }
+            continue;
+        }
+        let source = source_for(args.slice.as_deref(), path)?.build();
+        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let files = source.find(path, &base)?;
+        match source.read(&files, Limits { max_document: 16 << 20 }, scratch.path(), &mut sending) {
+            Ok(()) => {}
+            Err(sources::Error::Stopped) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+struct Sending {
+    send: crossbeam_channel::Sender<String>,
+    left: u64,
+}
+
+impl Sending {
+    fn text(&mut self, text: &str) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left = self.left.saturating_sub(text.len() as u64);
+        self.send.send(text.to_owned()).is_ok()
+    }
+}
+
+impl Sink for Sending {
+    fn record(&mut self, record: Record) -> sources::Result<()> {
+        match record {
+            Record::Document(document) if !self.text(document.text()) => Err(sources::Error::Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    fn finished(&mut self, _: RawRead) -> sources::Result<()> {
+        Ok(())
+    }
+}
