@@ -506,7 +506,7 @@ fn a_folder_of_repositories_is_read_one_by_one() {
     ];
     assert_eq!(told(&tides), tides_are);
     let meta = seen.metas();
-    let json = r#"{X,"binary":false,"repo_name":"knot-counter","path":"lib/count.js","mode":33188,"license":"bsd-2-clause AND mit"}"#;
+    let json = r#"{"size":375,"binary":false,"repo_name":"knot-counter","path":"lib/count.js","mode":33188,"license":"bsd-2-clause AND mit"}"#;
     assert!(meta.iter().any(|meta| meta.json == json), "{:?}", meta[3].json);
     // One repository alone has the same name, whether by its own path or below another.
     assert_eq!(find("github", &folder.join("tide-tables"))[0].name, files[1].name);

@@ -206,3 +206,57 @@ fn is_raw(path: &Path) -> corpus::Result<bool> {
     }
     Ok(serde_json::from_slice::<serde::de::IgnoredAny>(&start).is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use corpus::{DocumentId, Meta};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, json: &str, signals: &[(&'static str, Signal)], line: &str) {
+        let id = DocumentId { raw_file: "github/a".into(), record: 0 };
+        let mut document = Document::new(id, text.into(), Meta { json: json.into(), ..Meta::default() });
+        for (name, signal) in signals {
+            document.signals.set(name, signal.clone());
+        }
+        let mut out = String::new();
+        GitHub::default().original_line(&document, &mut out).unwrap();
+        assert_eq!(out, line);
+    }
+
+    #[test]
+    fn a_document_becomes_the_original_s_line() {
+        let measured = [
+            ("avg_line_length", Signal::Number(6.0)),
+            ("content_hash", Signal::Text("0cc1".into())),
+            ("line_count", Signal::Integer(1)),
+            ("max_line_length", Signal::Integer(5)),
+            ("alnum_prop", Signal::Number(0.5)),
+        ];
+        let columns = r#"{"id":"é","size":"6","binary":false,"language":[{"name":"C"}],"share":29.925531914893618}"#;
+        let line = concat!(
+            r#"{"text": "x = 1\n", "meta": {"content_hash": "0cc1", "timestamp": "", "source": "github", "#,
+            r#""line_count": 1, "max_line_length": 5, "avg_line_length": 6.0, "alnum_prop": 0.5, "#,
+            r#""id": "\u00e9", "size": "6", "binary": false, "language": [{"name": "C"}], "#,
+            r#""share": 29.925531914893618}}"#
+        );
+        check("x = 1\n", columns, &measured, line);
+    }
+
+    #[test]
+    fn an_empty_text_has_whole_zeros() {
+        let measured = [("avg_line_length", Signal::Number(0.0)), ("line_count", Signal::Integer(0))];
+        let line = concat!(
+            r#"{"text": "", "meta": {"timestamp": "", "source": "github", "line_count": 0, "#,
+            r#""avg_line_length": 0, "path": "a"}}"#
+        );
+        check("", r#"{"path":"a"}"#, &measured, line);
+    }
+
+    #[test]
+    fn a_column_takes_the_place_of_its_name() {
+        let line = r#"{"text": "a", "meta": {"timestamp": 7, "source": "github", "path": "source"}}"#;
+        check("a", r#"{"path":"source","timestamp":7}"#, &[], line);
+    }
+}

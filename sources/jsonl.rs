@@ -15,9 +15,11 @@ use crate::{Raw, Result};
 /// Bytes that are decoded at once.
 const BLOCK: usize = 256 << 10;
 
-/// Room for escapes and for the columns beside the text: a character may be spelled in six bytes.
+/// The longest line that is looked at: a text whose every character is escaped takes three times
+/// its bytes (`é` as `\u00e9`, an emoji as two of these; only control characters take more), and
+/// the columns beside it have 1 MiB.
 fn longest_line(max_document: usize) -> usize {
-    max_document.saturating_mul(6).saturating_add(1 << 20)
+    max_document.saturating_mul(3).saturating_add(1 << 20)
 }
 
 /// Arrays and objects inside each other, at most: serde_json's own bound for what it builds.

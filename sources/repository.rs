@@ -214,7 +214,7 @@ fn read_files(
 ) -> Result<()> {
     let folder = &file.path;
     let repository = of_folder(file)?;
-    hash(hasher, "ref", repository.reference.as_deref().unwrap_or_default().as_bytes());
+    hash(hasher, "", "ref", repository.reference.as_deref().unwrap_or_default().as_bytes());
     walk(folder, "", &mut |item| {
         let Item { path, below, kind, found } = item;
         match kind {
@@ -223,27 +223,29 @@ fn read_files(
                 let mut opened = Hashing::new(opened);
                 let (text, size) =
                     content(&mut opened, reading.limits.max_document).map_err(Error::io("cannot read", &path))?;
-                hash(hasher, &below, &opened.digest().0);
+                let mode = mode(&found);
+                let what = if mode & 0o111 == 0 { "file" } else { "program" };
+                hash(hasher, &below, what, &opened.digest().0);
                 *bytes += size;
-                repository.file(&below, mode(&found), text, size, reading)
+                repository.file(&below, mode, text, size, reading)
             }
             Some(Kind::Symlink) => {
                 let target = fs::read_link(&path).map_err(Error::io("cannot read", &path))?;
                 let target = target.to_string_lossy();
-                hash(hasher, &below, target.as_bytes());
+                hash(hasher, &below, "symlink", target.as_bytes());
                 reading.unusable(Reason("symlink"), Evidence::found(format!("{below}: to {target}")), 0)
             }
             Some(Kind::Folder) if repository.submodules.contains(below.trim_end_matches('/')) => {
-                hash(hasher, &below, b"submodule");
+                hash(hasher, &below, "submodule", b"");
                 reading.unusable(Reason("submodule"), Evidence::found(below), 0)
             }
             Some(Kind::Folder) => Ok(()),
             None => {
-                hash(hasher, &below, b"submodule");
+                hash(hasher, &below, "submodule", b"");
                 reading.unusable(Reason("submodule"), Evidence::found(below), 0)
             }
             Some(Kind::HardLink | Kind::Other(_)) => {
-                hash(hasher, &below, b"not a file");
+                hash(hasher, &below, "not a file", b"");
                 reading.unusable(Reason("not_a_file"), Evidence::found(below), 0)
             }
         }
@@ -260,10 +262,10 @@ fn mode(_: &fs::Metadata) -> u32 {
     0
 }
 
-/// Takes a path and what stands for its content into the digest of a repository. Each is preceded
-/// by its length, so that no two repositories give the same bytes.
-fn hash(hasher: &mut Hashing<io::Sink>, path: &str, content: &[u8]) {
-    for part in [path.as_bytes(), content] {
+/// Takes a path, what it is and what stands for its content into the digest of a repository. Each
+/// is preceded by its length, so that no two repositories give the same bytes.
+fn hash(hasher: &mut Hashing<io::Sink>, path: &str, what: &str, content: &[u8]) {
+    for part in [path.as_bytes(), what.as_bytes(), content] {
         // Nothing is written anywhere, so nothing can fail.
         let _ = hasher.write_all(&(part.len() as u64).to_le_bytes());
         let _ = hasher.write_all(part);
