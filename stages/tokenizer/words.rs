@@ -251,10 +251,10 @@ pub(super) struct Memory {
     fresh: Vec<PipelineToken>,
 }
 
-// 1 MiB each, for each thread that encodes. Twice the size measured no better: what does not stay
+// 1 MiB and half of one for each thread that encodes. Twice the size measured no better: what does not stay
 // in the processor's own cache costs as much to look up as to encode.
 const SHORT: usize = 1 << 15;
-const LONG: usize = 1 << 14;
+const LONG: usize = 1 << 13;
 
 /// The bytes of a word, zeros after it, and its length in the last byte: equal only for equal
 /// words. All zeros is a free place, since no word has length 0.
