@@ -13,6 +13,9 @@ use crate::{Built, Dedup, Finding, Key, Models, Rank, Sketch, StageSpec, Workspa
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Example {
+    /// What ran before it.
+    #[serde(default)]
+    after: Vec<StageSpec>,
     stage: StageSpec,
     r#try: Vec<Case>,
 }
@@ -38,7 +41,10 @@ fn every_example_does_what_it_says() {
         let yaml = block.split("```").next().unwrap();
         let example: Example = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
         shown.push(example.stage.name());
-        let documents: Vec<Document> = example.r#try.iter().map(document).collect();
+        let mut documents: Vec<Document> = example.r#try.iter().map(document).collect();
+        for before in &example.after {
+            documents = outcomes(before, documents).into_iter().map(|(document, _)| document).collect();
+        }
         for (case, (document, verdict)) in example.r#try.iter().zip(outcomes(&example.stage, documents)) {
             let context = format!("{yaml}\n{:?}: {verdict:?}", case.text);
             let outcome = match &verdict {
@@ -112,7 +118,7 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<u64> {
     gone
 }
 
-/// Documents on which stages differ when they are changed.
+/// Documents, measured, on which stages differ when they are changed.
 fn samples() -> Vec<Document> {
     const TEXTS: [&str; 16] = [
         "",
@@ -142,14 +148,16 @@ fn samples() -> Vec<Document> {
     ];
     let long = ["=".repeat(2000), "word ".repeat(400), "a\n".repeat(50)];
     let texts = TEXTS.iter().map(ToString::to_string).chain(long);
-    texts
+    let documents = texts
         .flat_map(|text| META.map(|(path, license)| (text.clone(), path, license)))
         .enumerate()
         .map(|(place, (text, path, license))| {
             let meta = Meta { path: Some(path.into()), license: Some(license.into()), ..Meta::default() };
             Document::new(DocumentId { raw_file: "github/a".into(), record: place as u64 }, text, meta)
         })
-        .collect()
+        .collect();
+    let measure: StageSpec = serde_saphyr::from_str("line_statistics: {}").unwrap();
+    outcomes(&measure, documents).into_iter().map(|(document, _)| document).collect()
 }
 
 /// The ways in which a stage is tried: its defaults, its example, and the original's options.
