@@ -128,9 +128,8 @@ pub(crate) fn read(slice: &str, path: &Path) -> Seen {
         if most < seen.records.len() {
             assert!(matches!(ended, Err(Error::Stopped)));
             assert!(some.records == seen.records[..most]);
-            let last = some.files.last().unwrap();
-            assert_eq!(last.digest, None);
-            assert_eq!(some.files.iter().map(|file| file.records).sum::<u64>(), most as u64);
+            // Only files that were read whole are accounted for.
+            assert!(seen.files.starts_with(&some.files) && some.files.len() < files.len());
         }
     }
 

@@ -156,16 +156,10 @@ impl<'s> Reading<'s> {
         self.unusable(damage.reason, Evidence::found(&damage.detail), cut_off)
     }
 
-    /// The file was read; where the sink wants no more, it has no digest.
-    pub fn end(self, read: Result<(corpus::Digest, u64)>, bytes: u64, damage: Option<Damage>) -> Result<()> {
-        let (digest, bytes, stopped) = match read {
-            Ok((digest, bytes)) => (Some(digest), bytes, false),
-            Err(crate::Error::Stopped) => (None, bytes, true),
-            Err(error) => return Err(error),
-        };
+    /// The file was read to its end, or to where it is damaged.
+    pub fn end(self, digest: corpus::Digest, bytes: u64, damage: Option<Damage>) -> Result<()> {
         let damage = damage.map(|damage| format!("{}: {}", damage.reason, damage.detail));
-        self.sink.finished(RawRead { name: self.name, bytes, digest, records: self.records, damage })?;
-        if stopped { Err(crate::Error::Stopped) } else { Ok(()) }
+        self.sink.finished(RawRead { name: self.name, bytes, digest: Some(digest), records: self.records, damage })
     }
 }
 
@@ -184,13 +178,9 @@ pub(crate) fn read_opened(
     sink: &mut dyn Sink,
 ) -> Result<()> {
     let mut reading = Reading::new(file, limits, sink);
-    let records = records(file, &mut raw, shape, &mut reading);
-    let bytes = raw.bytes_read();
-    let (read, damage) = match records {
-        Ok(damage) => (raw.finish().map_err(Into::into), damage),
-        Err(error) => (Err(error), None),
-    };
-    reading.end(read, bytes, damage)
+    let damage = records(file, &mut raw, shape, &mut reading)?;
+    let (digest, bytes) = raw.finish()?;
+    reading.end(digest, bytes, damage)
 }
 
 fn records(file: &RawFile, raw: &mut Raw, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<Option<Damage>> {

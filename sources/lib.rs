@@ -59,7 +59,8 @@ pub enum Record {
 pub trait Sink {
     /// Takes a record; [`Error::Stopped`] if no more are wanted.
     fn record(&mut self, record: Record) -> Result<()>;
-    /// A raw file was read to its end, or to where it is damaged.
+    /// A raw file was read to its end, or to where it is damaged; never said of a file in which
+    /// [`Error::Stopped`] ended the reading.
     fn finished(&mut self, read: RawRead) -> Result<()>;
 }
 

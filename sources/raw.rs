@@ -157,11 +157,6 @@ impl Raw {
         self.damage.as_ref()
     }
 
-    /// Bytes of the file that were read so far, before decoding.
-    pub fn bytes_read(&self) -> u64 {
-        self.tap.borrow().file.length()
-    }
-
     /// The first decoded bytes, however many of them were read since.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head

@@ -200,21 +200,16 @@ fn kind(found: &fs::Metadata) -> Kind {
 pub(crate) fn read_folder(file: &RawFile, limits: Limits, sink: &mut dyn Sink) -> Result<()> {
     let mut reading = Reading::new(file, limits, sink);
     let mut hasher = Hashing::new(io::sink());
-    let mut bytes = 0;
-    let read = read_files(file, &mut reading, &mut hasher, &mut bytes);
-    let digest = hasher.digest();
-    reading.end(read.map(|()| (digest, bytes)), bytes, None)
+    let bytes = read_files(file, &mut reading, &mut hasher)?;
+    reading.end(hasher.digest(), bytes, None)
 }
 
-fn read_files(
-    file: &RawFile,
-    reading: &mut Reading<'_>,
-    hasher: &mut Hashing<io::Sink>,
-    bytes: &mut u64,
-) -> Result<()> {
+/// The files' bytes.
+fn read_files(file: &RawFile, reading: &mut Reading<'_>, hasher: &mut Hashing<io::Sink>) -> Result<u64> {
     let folder = &file.path;
     let repository = of_folder(file)?;
     hash(hasher, "", "ref", repository.reference.as_deref().unwrap_or_default().as_bytes());
+    let mut bytes = 0;
     walk(folder, "", &mut |item| {
         let Item { path, below, kind, found } = item;
         match kind {
@@ -226,7 +221,7 @@ fn read_files(
                 let mode = mode(&found);
                 let what = if mode & 0o111 == 0 { "file" } else { "program" };
                 hash(hasher, &below, what, &opened.digest().0);
-                *bytes += size;
+                bytes += size;
                 repository.file(&below, mode, text, size, reading)
             }
             Some(Kind::Symlink) => {
@@ -249,7 +244,8 @@ fn read_files(
                 reading.unusable(Reason("not_a_file"), Evidence::found(below), 0)
             }
         }
-    })
+    })?;
+    Ok(bytes)
 }
 
 #[cfg(unix)]
@@ -319,18 +315,14 @@ pub(crate) fn read_archive(file: &RawFile, raw: Raw, limits: Limits, sink: &mut 
     let (repository, top) = of_archive(file, raw)?;
     let mut reading = Reading::new(file, limits, sink);
     let mut archive = Archive::new(Raw::open(file)?);
-    let read = read_entries(file, &mut archive, &repository, top.as_deref(), &mut reading);
+    let damage = read_entries(file, &mut archive, &repository, top.as_deref(), &mut reading)?;
     let mut raw = archive.into_inner();
-    let bytes = raw.bytes_read();
-    let (read, damage) = match read {
-        Ok(damage) => {
-            let damage = rest(file, &mut raw, damage)?;
-            let counted = damage.as_ref().map_or(Ok(()), |damage| reading.damaged(damage));
-            (counted.and_then(|()| raw.finish().map_err(Into::into)), damage)
-        }
-        Err(error) => (Err(error), None),
-    };
-    reading.end(read, bytes, damage)
+    let damage = rest(file, &mut raw, damage)?;
+    if let Some(damage) = &damage {
+        reading.damaged(damage)?;
+    }
+    let (digest, bytes) = raw.finish()?;
+    reading.end(digest, bytes, damage)
 }
 
 /// Decodes what follows an archive's end, where the compression keeps its checksum.
