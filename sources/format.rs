@@ -266,8 +266,12 @@ fn gather(
     inside: &mut Vec<PathBuf>,
     found: &mut Vec<RawFile>,
 ) -> corpus::Result<()> {
-    if !fs::metadata(path).map_err(Error::io("cannot read", path))?.is_dir() {
-        found.push(raw_file(slice, path, base)?);
+    let lies = fs::metadata(path).map_err(Error::io("cannot read", path))?;
+    if !lies.is_dir() {
+        // A pipe that someone names is read; one that happens to lie in a folder would be waited for.
+        if lies.is_file() || inside.is_empty() {
+            found.push(raw_file(slice, path, base)?);
+        }
         return Ok(());
     }
     let real = fs::canonicalize(path).map_err(Error::io("cannot read folder", path))?;

@@ -17,7 +17,7 @@ use crate::{Limits, Raw, Result, Sink, Source, repository};
 /// Reads exports of `bigquery-public-data.github_repos`, files of The Stack, checked-out
 /// repositories and archives of them.
 ///
-/// Of records, `content` is the text (`contents` or `text` where there is none); all other columns
+/// Of records, `content` is the text (`contents`, `code` or `text` where there is none); all other columns
 /// stay in `meta` as they were written. A list of licences holds as a whole: `["MIT",
 /// "Apache-2.0"]` is `MIT AND Apache-2.0`.
 ///
@@ -47,7 +47,7 @@ const FIELDS: &[(&str, usize)] = &[
 ];
 
 const SHAPE: Shape<'static> =
-    Shape { text: &["content", "contents", "text"], fields: FIELDS, required: &[], language: None };
+    Shape { text: &["content", "contents", "code", "text"], fields: FIELDS, required: &[], language: None };
 
 impl Source for GitHub {
     fn slice(&self) -> &'static str {
