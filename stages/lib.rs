@@ -30,7 +30,7 @@ pub mod tokenize;
 pub mod tokenizer;
 
 pub use dedup::{Dedup, Finding, Key, Rank, Sketch};
-pub use spec::{Built, Kind, Models, Share, StageSpec, Told, told};
+pub use spec::{Built, Kind, Models, Positive, Share, StageSpec, Told, told};
 
 /// Scratch that a worker lends to the stages, kept from document to document.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! Ends a pipeline: tokens become shards.
 
-use std::num::NonZeroU64;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::Positive;
 
 /// Writes the tokens of every kept document into sealed shards, `.bin` and `.idx` as GPT-NeoX and
 /// Megatron-LM read them.
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Pack {
     /// A shard is sealed before the document that would bring it beyond this many tokens. A
     /// single longer document has a shard of its own.
-    pub shard_tokens: NonZeroU64,
+    pub shard_tokens: Positive,
     /// Whether the end-of-document token follows each document.
     pub append_end_of_document: bool,
 }
@@ -23,7 +23,6 @@ pub struct Pack {
 impl Default for Pack {
     fn default() -> Self {
         // 2 GB of 16-bit tokens: a file that every copying tool still takes in one go.
-        let shard_tokens = NonZeroU64::MIN.saturating_add(999_999_999);
-        Pack { shard_tokens, append_end_of_document: true }
+        Pack { shard_tokens: Positive(1_000_000_000), append_end_of_document: true }
     }
 }

@@ -69,6 +69,20 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
+/// A whole number from 1; 0 is an error at the very value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[schemars(transparent, extend("minimum" = 1))]
+pub struct Positive(pub u64);
+
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Positive, D::Error> {
+        match u64::deserialize(deserializer)? {
+            0 => Err(serde::de::Error::custom("0 is too small: it is a whole number from 1")),
+            value => Ok(Positive(value)),
+        }
+    }
+}
+
 /// What is told of a stage: the same text makes `redpajama stages` and the docs page.
 pub struct Told {
     /// Its name in a pipeline.

@@ -98,6 +98,13 @@ impl HuggingFace {
             serde_json::from_slice(bytes).map_err(|source| TokenizerError::Json { path: path.to_owned(), source })?;
         let unsupported = |detail: String| TokenizerError::Unsupported { path: path.to_owned(), detail };
         let description = Description::of(&json).map_err(unsupported)?;
+        // The formats that we write hold ids as 32-bit integers with a sign, and so does the engine.
+        if description.vocab_size > 1 << 31 {
+            let highest = description.vocab_size - 1;
+            return Err(unsupported(format!(
+                "its token {highest} does not fit a shard, whose ids are below 2147483648"
+            )));
+        }
         let end_of_document = description.end_of_document_of(path, end_of_document)?;
         let mut canonical = json;
         tokenizers::canonicalize_value(&mut canonical).map_err(|error| unsupported(error.to_string()))?;
