@@ -157,6 +157,12 @@ fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
             row.insert("id".into(), id.clone());
         }
         if let Some(tokenizer) = &tokenizer {
+            let vocab_size = tokenizer.vocab_size();
+            if let Some(token) = tokens.iter().find(|token| **token >= vocab_size) {
+                let message =
+                    format!("document {number} has token {token}, and the tokenizer knows {vocab_size} tokens");
+                return Err(Failure::configuration(message).hint("it is not the tokenizer that made this shard"));
+            }
             row.insert("text".into(), tokenizer.decode(&tokens).into());
         }
         row.insert("tokens".into(), tokens.into());

@@ -57,6 +57,10 @@ pub struct Pipeline {
     /// The longest text that is a document; a longer one is unusable (`too_large`).
     #[serde(default = "max_document")]
     pub max_document: Size,
+    /// Raw files are read together until they have this many bytes: the unit of parallel work and of
+    /// resuming. Without it, a sixty-fourth of the slice, from 8M to 256M.
+    #[serde(default)]
+    pub partition: Option<Size>,
     /// The share of records that may be unusable before the run ends with exit code 65; ten
     /// records always may.
     #[serde(default = "allow_unusable")]
@@ -585,7 +589,7 @@ mod tests {
                 "25 is not a share",
                 "",
             ),
-            ("slices:\n  c4: {}\nstages:\n  - pack: { shard_tokens: 0 }\n", "p.yaml:4:27", "nonzero", ""),
+            ("slices:\n  c4: {}\nstages:\n  - pack: { shard_tokens: 0 }\n", "p.yaml:4:27", "0 is too small", ""),
             ("slices:\n  c4: {}\nstags: []\n", "p.yaml:3:1", "unknown option `stags`", "did you mean `stages`"),
             ("slices:\n  c4: {}\nslices:\n  c4: {}\n", "p.yaml:3:1", "`slices` is there twice", "keep one"),
             ("slices:\n  c4: { stages: [ tokenize: {} ] }\n", "p.yaml:2:19", "needs a tokenizer", "gpt-neox-20b"),

@@ -43,6 +43,8 @@ pub struct Plan {
     pub tokenizer: Option<TokenizerEntry>,
     /// What holds for every source.
     pub limits: Limits,
+    /// The size of a partition, if the pipeline sets it.
+    partition: Option<u64>,
 }
 
 /// One slice.
@@ -172,8 +174,9 @@ pub struct SliceOrigin {
 /// A partition is closed by the file that brings it to a sixty-fourth of the slice, within these
 /// bounds: small inputs still make use of several cores, large ones resume at a fine grain.
 const PARTITION: Range<u64> = (8 << 20)..(256 << 20);
-/// Raw bytes for each range of keys, and the most ranges: a finding is read from as many files.
-const RANGE_BYTES: u64 = 64 << 20;
+/// Partitions' worth of raw bytes for each range of keys, and the most ranges: a finding is looked
+/// for in as many files.
+const RANGE_PARTITIONS: u64 = 8;
 const MOST_RANGES: u64 = 256;
 
 impl Plan {
@@ -196,6 +199,7 @@ impl Plan {
             places: BTreeMap::new(),
             tokenizer,
             limits,
+            partition: read.pipeline.partition.map(|size| size.0),
         };
         for (index, ((name, slice), files)) in read.pipeline.slices.0.iter().zip(files).enumerate() {
             let caps = match &records {
@@ -235,7 +239,7 @@ impl Plan {
         let first_partition = self.partitions.len();
         let slice = self.slices.len();
         let total: u64 = files.iter().map(|file| file.bytes).sum();
-        let target = (total / 64).clamp(PARTITION.start, PARTITION.end);
+        let target = self.partition_of(total);
         let mut from = 0;
         let mut bytes = 0;
         for (at, file) in files.iter().enumerate() {
@@ -261,6 +265,10 @@ impl Plan {
             raw_files: first..self.raw_files.len(),
             partitions: first_partition..self.partitions.len(),
         });
+    }
+
+    fn partition_of(&self, slice_bytes: u64) -> u64 {
+        self.partition.unwrap_or((slice_bytes / 64).clamp(PARTITION.start, PARTITION.end))
     }
 
     /// The last `shared` dedups of every slice are the pipeline's and compare all slices; those
@@ -291,7 +299,8 @@ impl Plan {
         for group in &mut self.groups {
             let files = group.slices.iter().flat_map(|slice| &self.raw_files[self.slices[*slice].raw_files.clone()]);
             let bytes: u64 = files.map(|file| file.bytes).sum();
-            group.ranges = (bytes / RANGE_BYTES).clamp(1, MOST_RANGES) as usize;
+            let each = RANGE_PARTITIONS * self.partition.unwrap_or((bytes / 64).clamp(PARTITION.start, PARTITION.end));
+            group.ranges = (bytes / each.max(1)).clamp(1, MOST_RANGES) as usize;
         }
     }
 
@@ -458,7 +467,7 @@ impl Plan {
                 let why = match &standings[pass][at] {
                     Standing::Todo => "not done yet".to_owned(),
                     Standing::Lost { name, published: true, .. } => format!("{name} is missing or of another length"),
-                    Standing::Lost { name, .. } if read => format!("{name} is needed again and was cleaned up"),
+                    Standing::Lost { .. } if read => "what it hands on is needed again and was cleaned up".to_owned(),
                     _ => continue,
                 };
                 needed[pass][at] = Some(why);

@@ -142,13 +142,12 @@ impl Observer for Progress {
                 let words =
                     words.split(", ").take_while(|part| !part.ends_with(" left")).collect::<Vec<_>>().join(", ");
                 let documents = if self.counts.read.documents > 0 { format!(": {words}") } else { String::new() };
-                let line = format!("{} took {}{documents}", self.about, duration(*seconds));
                 match &self.bar {
                     Some(bar) => {
                         bar.set_position(0);
-                        bar.suspend(|| say(&line));
+                        bar.suspend(|| say(&format!("{} took {}{documents}", self.about, duration(*seconds))));
                     }
-                    None => say(&format!("  {line}")),
+                    None => say(&format!("  done in {}{documents}", duration(*seconds))),
                 }
             }
             Event::RunDone { .. } => {

@@ -854,7 +854,7 @@ impl Packing<'_> {
         let tokens = document.tokens(self.tokenizer);
         let length = tokens.len() as u64 + end;
         if let Some((shard, _)) = &self.open
-            && (shard.tokens() + length > self.pack.shard_tokens.get() || shard.documents() == SHARD_DOCUMENTS)
+            && (shard.tokens() + length > self.pack.shard_tokens.0 || shard.documents() == SHARD_DOCUMENTS)
         {
             self.seal()?;
         }

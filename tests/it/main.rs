@@ -1,1 +1,9 @@
-fn main(){}
+//! Whole commands on whole files, as a user runs them.
+// A test that meets what it did not expect ends there, and one that cannot run says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod bad_input;
+mod commands;
+mod floors;
+mod runs;
+mod support;

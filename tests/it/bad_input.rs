@@ -1,0 +1,310 @@
+//! Bad input: faults of the data are counted and the run goes on, faults of the world stop it with
+//! a message that names the file and what to do, and nothing half-written is taken for whole.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::{Folder, gzip, record, root, said, tokenizer};
+
+/// A folder with a pipeline, and twenty good records beside one raw file.
+fn folder(name: &str, contents: impl AsRef<[u8]>) -> Folder {
+    let folder = Folder::new();
+    folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+    folder.write("raw/good.json", record("A good text.").repeat(20));
+    folder.write(&format!("raw/{name}"), contents);
+    folder
+}
+
+const BUILD: &str = "build p.yaml --input raw --output out";
+
+/// Builds and expects so many records to be unusable for a reason, all others to be kept.
+#[track_caller]
+fn counted(folder: &Folder, reason: &str, unusable: u64, kept: u64) {
+    folder.fine(BUILD);
+    folder.fine("verify out");
+    assert_eq!(folder.gone("out", "c4", reason), unusable, "{}", folder.catalog("out"));
+    assert_eq!(folder.kept("out", "c4"), kept);
+    let dropped = dropped(folder);
+    let named = dropped.iter().filter(|row| row["reason"] == reason).count() as u64;
+    assert_eq!(named, unusable, "dropped/ names each: {dropped:?}");
+}
+
+/// The rows of dropped/.
+fn dropped(folder: &Folder) -> Vec<serde_json::Value> {
+    let mut rows = Vec::new();
+    for entry in fs::read_dir(folder.path("out/dropped/c4")).into_iter().flatten().flatten() {
+        let said = folder.fine(&format!("inspect {} --json --limit 1000", entry.path().display()));
+        rows.extend(said.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()));
+    }
+    rows
+}
+
+#[test]
+fn truncated_gzip() {
+    let lines: String = (0..2000).map(|n| record(&format!("Text number {n}, {}.", n * 7919))).collect();
+    let whole = gzip(lines.as_bytes());
+    let folder = folder("cut.json.gz", &whole[..whole.len() / 2]);
+    folder.fine(BUILD);
+    assert_eq!(folder.gone("out", "c4", "truncated_gzip"), 1);
+    let kept = folder.kept("out", "c4");
+    assert!(kept > 500, "what came before the cut is kept: {kept}");
+    let inputs = folder.catalog("out")["slices"]["c4"]["inputs"].clone();
+    let damaged: Vec<_> = inputs.as_array().unwrap().iter().filter(|read| read.get("damage").is_some()).collect();
+    assert_eq!(damaged.len(), 1, "{inputs}");
+    assert_eq!(damaged[0]["name"], "c4/cut.json.gz");
+}
+
+#[test]
+fn garbage_after_a_gzip_member() {
+    let mut bytes = gzip(record("Before the garbage.").as_bytes());
+    bytes.extend_from_slice(b"this is no gzip member");
+    counted(&folder("garbage.json.gz", bytes), "garbage_after_gzip", 1, 21);
+}
+
+#[test]
+fn a_line_that_is_not_json() {
+    counted(&folder("a.json", format!("{}{{\"text\": oops}}\n{}", record("One."), record("Two."))), "bad_json", 1, 22);
+}
+
+#[test]
+fn json_of_another_shape() {
+    counted(&folder("a.json", format!("[1, 2]\n{}", record("One."))), "not_an_object", 1, 21);
+}
+
+#[test]
+fn missing_columns() {
+    counted(&folder("a.json", "{\"url\": \"https://a.example\"}\n"), "missing_column", 1, 20);
+}
+
+#[test]
+fn bad_utf8() {
+    counted(
+        &folder("a.json", [b"{\"text\": \"\xFF\xFE\"}\n".as_slice(), record("One.").as_bytes()].concat()),
+        "bad_utf8",
+        1,
+        21,
+    );
+}
+
+#[test]
+fn nul_bytes() {
+    counted(&folder("a.json", [b"\0\0\0\n".as_slice(), record("One.").as_bytes()].concat()), "bad_json", 1, 21);
+}
+
+#[test]
+fn a_line_of_200_megabytes() {
+    let folder = folder("a.json", "");
+    let mut line = vec![b'x'; 200 << 20];
+    line[..10].copy_from_slice(b"{\"text\": \"");
+    line.extend_from_slice(format!("\"}}\n{}", record("After it.")).as_bytes());
+    folder.write("raw/a.json", &line);
+    drop(line);
+    let said = folder.fine(&format!("{BUILD} --json --memory 64M --workers 1"));
+    let result: serde_json::Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
+    assert!(result["peak_memory"].as_u64().unwrap() < 100 << 20, "it was never held: {}", result["peak_memory"]);
+    counted(&folder, "too_large", 1, 21);
+}
+
+#[test]
+fn an_empty_file() {
+    let folder = folder("empty.json", "");
+    folder.fine(BUILD);
+    assert_eq!(folder.kept("out", "c4"), 20);
+    // And nothing but an empty file.
+    fs::remove_file(folder.path("raw/good.json")).unwrap();
+    folder.fine("build p.yaml --input raw --output nothing");
+    assert_eq!(folder.kept("nothing", "c4"), 0);
+    folder.fine("verify nothing");
+}
+
+#[test]
+fn damage_beyond_its_allowance_ends_with_65_and_says_where() {
+    let folder = folder("a.json", "oops\n".repeat(30));
+    let said = folder.ends(BUILD, 65);
+    assert!(said.err.contains("30 of 50 records are unusable (bad_json 30)"), "{}", said.err);
+    assert!(said.err.contains("allow_unusable"), "{}", said.err);
+    assert!(!folder.path("out/catalog.json").exists());
+    folder.fine(&format!("{BUILD} --set allow_unusable=1"));
+    assert_eq!(folder.kept("out", "c4"), 20);
+}
+
+#[test]
+fn a_folder_without_read_permission() {
+    let folder = folder("closed/a.json", record("Hidden."));
+    let closed = folder.path("raw/closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read_dir(&closed).is_ok() {
+        eprintln!("skipped: this user (root) may read every folder");
+    } else {
+        let said = folder.ends(BUILD, 1);
+        assert!(said.err.contains("closed") && said.err.contains("ermission denied"), "{}", said.err);
+        assert!(said.err.contains("hint:"), "{}", said.err);
+    }
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_full_disk() {
+    let folder = folder("a.json", "");
+    let out = folder.path("small");
+    fs::create_dir(&out).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=192k", "none"]).arg(&out).output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        eprintln!("skipped: this user may not mount a small file system");
+        return;
+    }
+    // Texts that hardly compress.
+    let mut number = 1u64;
+    let mut lines = String::new();
+    for _ in 0..3000 {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        lines += &record(&format!("{number:x} {:x}", number.rotate_left(29).wrapping_mul(31)).repeat(3));
+    }
+    folder.write("raw/a.json", lines);
+    let said = folder.run("build p.yaml --input raw --output small");
+    let seen = said.err.clone();
+    let room = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&out).status().unwrap();
+    let again = folder.run("build p.yaml --input raw --output small");
+    let verified = folder.run("verify small");
+    Command::new("umount").arg(&out).status().unwrap();
+    assert_eq!(said.code, 1, "{seen}");
+    assert!(seen.contains("No space left") && seen.contains("make room"), "{seen}");
+    assert!(room.success() && again.code == 0 && verified.code == 0, "{}\n{}", again.err, verified.err);
+}
+
+#[test]
+fn an_output_folder_of_another_pipeline() {
+    let folder = folder("a.json", "");
+    folder.fine(BUILD);
+    folder.pipeline("q.yaml", "tokenize: {}");
+    let before = fs::read(folder.path("out/catalog.json")).unwrap();
+    let said = folder.ends("build q.yaml --input raw --output out", 64);
+    assert!(said.err.contains("out holds a run of pipeline `p`, not of `q`"), "{}", said.err);
+    assert_eq!(fs::read(folder.path("out/catalog.json")).unwrap(), before);
+    folder.write("mine/letters.txt", "precious");
+    let said = folder.ends("build p.yaml --input raw --output mine", 64);
+    assert!(said.err.contains("is not empty and holds no run: it has `letters.txt`"), "{}", said.err);
+    assert_eq!(fs::read_dir(folder.path("mine")).unwrap().count(), 1);
+}
+
+/// A finished run, and its only shard.
+fn finished() -> (Folder, PathBuf) {
+    let folder = folder("a.json", "");
+    fs::remove_file(folder.path("raw/a.json")).unwrap();
+    folder.fine(BUILD);
+    let shards = fs::read_dir(folder.path("out/shards/c4")).unwrap().flatten().map(|entry| entry.path());
+    let shard = shards.filter(|path| path.extension().is_some_and(|ending| ending == "bin")).min().unwrap();
+    (folder, shard)
+}
+
+#[test]
+fn a_shard_with_one_flipped_bit() {
+    let (folder, shard) = finished();
+    let whole = fs::read(&shard).unwrap();
+    let mut bytes = whole.clone();
+    bytes[17] ^= 4;
+    fs::write(&shard, bytes).unwrap();
+    let said = folder.ends("verify out", 65);
+    assert!(said.err.contains(shard.file_name().unwrap().to_str().unwrap()), "{}", said.err);
+    assert!(said.err.contains("its digest is"), "{}", said.err);
+    // The way out that the hint names.
+    fs::remove_file(&shard).unwrap();
+    folder.fine(BUILD);
+    assert_eq!(fs::read(&shard).unwrap(), whole);
+}
+
+#[test]
+fn a_shard_cut_short() {
+    let (folder, shard) = finished();
+    let whole = fs::read(&shard).unwrap();
+    fs::write(&shard, &whole[..whole.len() - 2]).unwrap();
+    let said = folder.ends("verify out", 65);
+    assert!(said.err.contains("bytes long, not"), "{}", said.err);
+    let said = folder.ends(&format!("inspect {}", shard.display()), 65);
+    assert!(said.err.contains("the index asks for"), "{}", said.err);
+    folder.fine(BUILD);
+    assert_eq!(fs::read(&shard).unwrap(), whole);
+}
+
+#[test]
+fn a_missing_shard() {
+    let (folder, shard) = finished();
+    fs::remove_file(&shard).unwrap();
+    let said = folder.ends("verify out", 65);
+    assert!(said.err.contains("No such file"), "{}", said.err);
+}
+
+#[test]
+fn a_tokenizer_whose_vocabulary_does_not_fit() {
+    let (folder, shard) = finished();
+    // Its ids are beyond what a shard can hold.
+    let text = fs::read_to_string(tokenizer()).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["model"]["vocab"]["zzz"] = 3_000_000_000u32.into();
+    folder.write("huge.json", json.to_string());
+    let said = folder.ends("build p.yaml --input raw --output huge --set tokenizer=huge.json", 64);
+    assert!(said.err.contains("huge.json") && said.err.contains("3000000000"), "{}", said.err);
+    // It is smaller than what made the shard.
+    let learned = "train-tokenizer --slice c4 --vocab-size 300 --output small.json raw/good.json";
+    folder.fine(learned);
+    let said = folder.ends(&format!("inspect {} --tokenizer small.json", shard.display()), 64);
+    assert!(said.err.contains("is not the tokenizer that made this shard"), "{}", said.err);
+    // It is none.
+    folder.write("none.json", "{\"model\": {\"type\": \"Magic\"}}");
+    let said = folder.ends("build p.yaml --input raw --output none --set tokenizer=none.json", 64);
+    assert!(said.err.contains("none.json"), "{}", said.err);
+}
+
+#[test]
+fn wrong_usage_is_2_and_a_wrong_pipeline_64() {
+    let folder = folder("a.json", "");
+    for arguments in
+        ["", "bild", "build", "build p.yaml --workers 0", "build p.yaml --memory lots", "stages line_lenth"]
+    {
+        folder.ends(arguments, 2);
+    }
+    let said = folder.ends("build gihub", 2);
+    assert!(said.err.contains("did you mean `github`"), "{}", said.err);
+    let said = folder.ends("build p.yaml --input nowhere --output out", 64);
+    assert!(said.err.contains("no such file or folder: nowhere"), "{}", said.err);
+    let said = folder.ends("build p.yaml --input raw --output out --memory 2M", 2);
+    assert!(said.err.contains("is too little"), "{}", said.err);
+    folder.write("wrong.yaml", "slices:\n  c4: {}\nstages:\n  - tokenise: {}\n");
+    let said = folder.ends("build wrong.yaml --input raw", 64);
+    assert!(said.err.contains("wrong.yaml:4:5") && said.err.contains("did you mean `tokenize`"), "{}", said.err);
+    let said = folder.ends("build p.yaml --input raw raw/good.json --output out", 2);
+    assert!(said.err.contains("is given twice"), "{}", said.err);
+    assert!(!folder.path("out").exists(), "nothing was created for a wrong command");
+}
+
+#[test]
+fn an_ordinary_user_without_permission_is_told() {
+    // As root every folder can be read; the same as nobody shows what users see.
+    let folder = folder("closed/a.json", record("Hidden."));
+    let closed = folder.path("raw/closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let base = closed.parent().unwrap().parent().unwrap();
+    fs::set_permissions(base, fs::Permissions::from_mode(0o777)).unwrap();
+    let binary = env!("CARGO_BIN_EXE_redpajama");
+    let as_nobody = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", binary])
+        .args(["build", "p.yaml", "--input", "raw", "--output", "out"])
+        .current_dir(base)
+        .output();
+    match as_nobody {
+        Ok(output) if output.status.code() == Some(1) => {
+            let said = said(output);
+            // The binary's own folder may be closed to nobody.
+            if said.err.contains("setpriv") {
+                eprintln!("skipped: {}", said.err.trim());
+            } else {
+                assert!(said.err.contains("closed") && said.err.contains("ermission denied"), "{}", said.err);
+            }
+        }
+        other => eprintln!("skipped: no way to be another user ({:?})", other.map(|output| output.status)),
+    }
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(root().exists());
+}
