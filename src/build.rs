@@ -17,6 +17,7 @@ use crate::estimate::{self, Estimate};
 use crate::execute::Executor;
 use crate::execute::local::Local;
 use crate::failure::{Code, Failure, Result};
+use crate::inputs::{self, LoadedTokenizer};
 use crate::ledger::{Commit, Ledger};
 use crate::metrics::{self, Cost, Event, MetricsFile, Observer, Observers};
 use crate::pipeline::{self, Read};
@@ -72,8 +73,8 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
     for variable in read.unused_models() {
         report::say(&format!("warning: `{variable}` is set, and no stage of {} uses it", read.file));
     }
-    let files = plan::find_raw_files(&read, &choice.input)?;
-    let tokenizer = plan::load_tokenizer(&read)?;
+    let files = inputs::find_raw_files(&read, &choice.input)?;
+    let tokenizer = inputs::load_tokenizer(&read)?;
     let memory = match choice.memory {
         Some(size) => size.0,
         None => metrics::machine_memory() / 2,
@@ -99,7 +100,8 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
     }
     let mut models = Models::default();
     let (mut entry, mut tokenizer_path) = (None, None);
-    if let Some((found, tokenizer, path)) = tokenizer {
+    if let Some(loaded) = tokenizer {
+        let LoadedTokenizer { entry: found, tokenizer, path } = loaded;
         models.tokenizer = Some(tokenizer);
         entry = Some(found);
         tokenizer_path = Some(std::path::absolute(&path).unwrap_or(path));

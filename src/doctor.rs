@@ -4,7 +4,7 @@ use crate::cli::DoctorArgs;
 use crate::failure::{Code, Failure, Result};
 use crate::report::say;
 use crate::size::Size;
-use crate::{manifest, metrics, pipeline, plan};
+use crate::{inputs, manifest, metrics, pipeline};
 
 /// Runs `doctor`.
 pub fn doctor(args: &DoctorArgs) -> Result<()> {
@@ -61,13 +61,13 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     }
     if let Some(choice) = &args.pipeline {
         let read = pipeline::read(choice, &[])?;
-        let tokenizer = plan::load_tokenizer(&read);
+        let tokenizer = inputs::load_tokenizer(&read);
         let help = match &tokenizer {
             Err(failure) => failure.hint.clone().unwrap_or_default(),
             Ok(_) => String::new(),
         };
         line(tokenizer.is_ok(), format!("models of pipeline {}", read.name), &help);
-        let files = plan::find_raw_files(&read, &[]);
+        let files = inputs::find_raw_files(&read, &[]);
         let help = match &files {
             Err(failure) => failure.message.clone(),
             Ok(_) => String::new(),

@@ -14,6 +14,7 @@ mod estimate;
 mod execute;
 mod export;
 mod failure;
+mod inputs;
 mod inspect;
 mod ledger;
 mod manifest;

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(number(0), "0");
         assert_eq!(number(1_234_567), "1,234,567");
         assert_eq!(number(999), "999");
-        assert_eq!(duration(3.14159), "3.1 s");
+        assert_eq!(duration(3.25), "3.2 s");
         assert_eq!(duration(7200.0), "2.0 h");
     }
 

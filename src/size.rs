@@ -41,7 +41,7 @@ impl fmt::Display for Size {
         for (shift, unit) in [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")] {
             let size = (1u64 << shift) as f64;
             if bytes >= size {
-                let decimals = usize::from(bytes / size < 100.0 && self.0 % (1 << shift) != 0);
+                let decimals = usize::from(bytes / size < 100.0 && !self.0.is_multiple_of(1 << shift));
                 return write!(f, "{:.decimals$} {unit}", bytes / size);
             }
         }

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::inspect::source_for;
 use crate::report::{number, say};
 use crate::size::Size;
-use crate::{export, plan};
+use crate::{export, inputs};
 
 /// Texts between the reader and the trainer.
 const QUEUE: usize = 256;
@@ -20,7 +20,7 @@ const QUEUE: usize = 256;
 pub fn train(args: &TrainTokenizerArgs) -> Result<()> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for pattern in &args.input {
-        paths.extend(plan::expand(Path::new(""), pattern)?);
+        paths.extend(inputs::expand(Path::new(""), pattern)?);
     }
     let (send, texts) = crossbeam_channel::bounded::<String>(QUEUE);
     let (mut count, mut bytes) = (0u64, 0u64);

@@ -1,0 +1,165 @@
+//! What a run is made from: the raw files and models that a pipeline names, found on this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corpus::catalog::TokenizerEntry;
+use corpus::{RawFile, Tokenizer};
+
+use crate::failure::{Failure, Result};
+use crate::pipeline::{self, Read};
+
+/// Finds the raw files of every slice: from `--input`, the pipeline, or the folder that the
+/// manifest names.
+pub fn find_raw_files(read: &Read, input: &[String]) -> Result<Vec<Vec<RawFile>>> {
+    if !input.is_empty() && read.pipeline.slices.0.len() > 1 {
+        let names: Vec<&str> = read.pipeline.slices.0.iter().map(|(name, _)| *name).collect();
+        return Err(Failure::usage(format!("--input, but the pipeline has the slices {}", names.join(", ")))
+            .hint("say which one with --slice"));
+    }
+    let mut all = Vec::new();
+    for (name, slice) in &read.pipeline.slices.0 {
+        let manifest = crate::manifest::read(name)?;
+        let (given, folder): (Vec<String>, PathBuf) = if !input.is_empty() {
+            (input.to_vec(), PathBuf::new())
+        } else if !slice.input.is_empty() {
+            let Some(folder) = &read.folder else {
+                return Err(Failure::configuration(format!(
+                    "`{}` is built in, and its inputs lie beside it in a checkout of the project",
+                    read.file
+                ))
+                .hint("run it in a checkout by its path, or give your own files with --input"));
+            };
+            (slice.input.clone(), folder.clone())
+        } else {
+            (manifest.inputs.clone(), crate::manifest::raw_folder(name))
+        };
+        let mut paths = Vec::new();
+        for pattern in &given {
+            paths.extend(expand(&folder, pattern)?);
+        }
+        if paths.is_empty() {
+            return Err(Failure::configuration(format!(
+                "no raw files for slice {name}: nothing in {} matches {}",
+                folder.display(),
+                manifest.inputs.join(", ")
+            ))
+            .hint(format!(
+                "give some with --input, or put them there (or where $REDPAJAMA_RAW points): \
+                 `redpajama build {} --print` shows the manifest, which says where they come from",
+                read.name
+            )));
+        }
+        let base = common_base(&paths);
+        let source = slice.source.build();
+        let mut files: Vec<RawFile> = Vec::new();
+        for path in &paths {
+            files.extend(source.find(path, &base)?);
+        }
+        let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
+        for file in &files {
+            if let Some(other) = names.insert(&file.name, &file.path) {
+                let twice = if other == file.path { "is given twice" } else { "is the name of two files" };
+                return Err(Failure::usage(format!("{} {twice}: {}", file.name, file.path.display()))
+                    .hint("name each file once; a folder and a file in it are the same file twice"));
+            }
+        }
+        if files.is_empty() {
+            return Err(Failure::configuration(format!("no raw files for slice {name} in {}", given.join(", ")))
+                .hint(format!("`redpajama sources {name}` tells which formats it reads")));
+        }
+        all.push(files);
+    }
+    Ok(all)
+}
+
+/// The paths that a user means, in sorted order if it is a pattern.
+pub fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+    let path = folder.join(pattern);
+    // A file whose very name has brackets is meant as it is.
+    if path.exists() || !pattern.contains(['*', '?', '[']) {
+        return match path.exists() {
+            true => Ok(vec![path]),
+            false => Err(Failure::configuration(format!("no such file or folder: {}", path.display()))
+                .hint("check the path; a pattern such as 'raw/*.json.gz' needs quotes in most shells")),
+        };
+    }
+    let shown = path.to_string_lossy().into_owned();
+    let matches = glob::glob(&shown).map_err(|error| Failure::usage(format!("`{shown}` is no pattern: {error}")))?;
+    let mut paths = Vec::new();
+    for found in matches {
+        paths.push(found.map_err(|error| Failure::io("cannot read", error.path().to_path_buf())(error.into()))?);
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The folder that all paths lie in: names of raw files are relative to it, so that they do not
+/// depend on where the corpus lies.
+fn common_base(paths: &[PathBuf]) -> PathBuf {
+    let absolute: Vec<PathBuf> =
+        paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+    let mut base: Option<PathBuf> = None;
+    for path in &absolute {
+        // A folder of raw files is a base itself; whether it is one repository its source knows.
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        base = Some(match base {
+            None => folder,
+            Some(base) => base.iter().zip(folder.iter()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+        });
+    }
+    base.unwrap_or_default()
+}
+
+/// A tokenizer, ready to use.
+pub struct LoadedTokenizer {
+    /// What the catalog says of it.
+    pub entry: TokenizerEntry,
+    /// The tokenizer itself.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
+/// Loads the tokenizer that a pipeline names.
+pub fn load_tokenizer(read: &Read) -> Result<Option<LoadedTokenizer>> {
+    let needed = read.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages).chain(&read.pipeline.stages);
+    if !needed.into_iter().any(|stage| stage.value.needs_tokenizer()) {
+        return Ok(None);
+    }
+    let Some(named) = &read.pipeline.tokenizer else { return Ok(None) };
+    let (name, path) = match pipeline::known_model(&named.value) {
+        Some(entry) => (named.value.clone(), crate::manifest::models_folder().join(&entry.file)),
+        None => {
+            let path = match &read.folder {
+                Some(folder) => folder.join(&named.value),
+                None => PathBuf::from(&named.value),
+            };
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            (name, path)
+        }
+    };
+    if !path.is_file() {
+        let known = pipeline::models()?;
+        let failure = Failure::configuration(format!("no tokenizer at {}", path.display())).at(read.place(named));
+        return Err(failure.hint(match known.get(&named.value) {
+            Some(entry) => format!(
+                "put {} there (its origin: {}), or use one at hand: --set tokenizer=FILE",
+                entry.file, entry.url
+            ),
+            None => {
+                format!("name a `tokenizer.json`, or one of: {}", known.keys().cloned().collect::<Vec<_>>().join(", "))
+            }
+        }));
+    }
+    let tokenizer = stages::tokenizer::load(&path, None)
+        .map_err(|error| Failure::configuration(error.to_string()).at(read.place(named)))?;
+    let entry = TokenizerEntry {
+        name,
+        digest: tokenizer.digest(),
+        vocab_size: tokenizer.vocab_size(),
+        end_of_document: tokenizer.end_of_document(),
+    };
+    Ok(Some(LoadedTokenizer { entry, tokenizer, path }))
+}
