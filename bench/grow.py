@@ -217,13 +217,14 @@ def grow(source, wanted, output, duplicates, workers=None):
     that was filled in the same way before is taken as it is."""
     stated = {"seed": SEED, "from": str(source), "text": wanted, "duplicates": duplicates}
     stated["script"] = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    summary = output / "grown.json"
+    # Beside the folder: all files in it are raw files.
+    summary = output.with_name(f"{output.name}.grown.json")
     if summary.exists():
         known = json.loads(summary.read_text())
         if known["stated"] == stated:
             return known
     output.mkdir(parents=True, exist_ok=True)
-    for old in chain(output.glob("github_*"), output.glob("grown.json")):
+    for old in output.glob("github_*"):
         old.unlink()
     sizes = [min(FILE_BYTES, wanted - at) for at in range(0, wanted, FILE_BYTES)]
     tasks = [(source, output, number, part, duplicates) for number, part in enumerate(sizes)]

@@ -38,6 +38,9 @@ const GROUP_ROWS: usize = 1 << 16;
 const PIECE_BYTES: usize = 1 << 20;
 const PIECE_ROWS: usize = 1 << 12;
 
+/// Columns that hold most of a table's bytes, and compress better in larger pages.
+const LONG: [&str; 3] = ["text", "meta", "tokens"];
+
 /// What becomes of a table's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -79,7 +82,7 @@ impl DocumentWriter {
             SignalKind::Number => Column::new(signal.name, Kind::Number).nullable(),
             SignalKind::Text => Column::text(signal.name).nullable(),
         }));
-        columns.extend(META_FIELDS.iter().map(|field| Column::word(field).nullable()));
+        columns.extend(META_FIELDS.iter().map(|field| meta_column(field)));
         columns.push(Column::text("meta"));
         if life == Life::Between {
             columns.push(Column::new("tokens", Kind::Bytes).nullable());
@@ -127,6 +130,14 @@ impl DocumentWriter {
     /// Ends the table and gives it its name.
     pub fn publish(self) -> Result<Output> {
         self.table.publish()
+    }
+}
+
+/// Addresses, paths and times hardly repeat; the other fields do.
+fn meta_column(field: &str) -> Column {
+    match field {
+        "url" | "path" | "timestamp" => Column::text(field).nullable(),
+        _ => Column::word(field).nullable(),
     }
 }
 
@@ -235,7 +246,7 @@ impl DroppedWriter {
             Column::new("bytes", Kind::Unsigned),
             Column::new("unusable", Kind::Flag),
         ];
-        let table = TableWriter::new(store, name, &columns, 3)?;
+        let table = TableWriter::new(store, name, &columns, 1)?;
         Ok(DroppedWriter { table, id: String::new(), evidence: String::new(), kept: String::new() })
     }
 
@@ -327,7 +338,7 @@ impl ProvenanceWriter {
             Column::word("license").nullable(),
             Column::text("digest"),
         ];
-        let table = TableWriter::new(store, name, &columns, 3)?;
+        let table = TableWriter::new(store, name, &columns, 1)?;
         Ok(ProvenanceWriter { table, id: String::new(), digest: String::new(), ordinal: 0, offset: 0 })
     }
 
@@ -640,12 +651,16 @@ impl TableWriter {
             .set_dictionary_enabled(false)
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
-            .set_data_page_size_limit(256 << 10)
-            .set_dictionary_page_size_limit(256 << 10)
+            // Each column holds a page and a compressor for it.
+            .set_data_page_size_limit(64 << 10)
+            .set_dictionary_page_size_limit(64 << 10)
             .set_write_batch_size(64)
             .set_max_row_group_row_count(None);
         for column in columns {
             let name = ColumnPath::from(column.name.as_str());
+            if LONG.contains(&column.name.as_str()) {
+                properties = properties.set_column_data_page_size_limit(name.clone(), 256 << 10);
+            }
             match column.kind {
                 Kind::Word => properties = properties.set_column_dictionary_enabled(name, true),
                 // The least and greatest of texts say nothing and may be megabytes long.

@@ -114,17 +114,18 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
 impl Prepared {
     /// How many tasks are live, and what memory each has.
     pub fn shares(&self, tasks: usize) -> (usize, Memory) {
-        // What the process takes whatever it does, the tokenizer with its cache for each worker …
+        // What the process takes whatever it does, the tokenizer with the caches of each worker …
         let tokenizer =
-            if self.models.tokenizer.is_some() { (48 << 20) + (self.workers as u64) * (8 << 20) } else { 0 };
+            if self.models.tokenizer.is_some() { (72 << 20) + (self.workers as u64) * (8 << 20) } else { 0 };
         let fixed = (16 << 20) + tokenizer;
         let left = self.memory.saturating_sub(fixed).max(16 << 20);
         // … and what the writers of a live task hold beside its queue and its sorter.
         let writers: u64 = 24 << 20;
         let live = (left / (writers + (16 << 20))).clamp(1, self.workers.min(tasks).max(1) as u64);
-        let each = (left / live).saturating_sub(writers).max(6 << 20);
-        let queue = (each / 2).min(64 << 20) as usize;
-        let sort = (each / 4).min(512 << 20) as usize;
+        // The allocator keeps about as much again as is in use.
+        let each = (left / live).saturating_sub(writers).max(12 << 20);
+        let queue = (each / 6).min(64 << 20) as usize;
+        let sort = (each / 8).min(512 << 20) as usize;
         (live as usize, Memory { queue, sort })
     }
 }

@@ -11,6 +11,7 @@ use sources::{Limits, Record, Sink, Source};
 
 use crate::build::{Prepared, execute};
 use crate::failure::{Failure, Result};
+use crate::metrics::Cost;
 use crate::plan::{Plan, Records};
 use crate::report::{Ran, duration, table};
 use crate::size::Size;
@@ -18,8 +19,8 @@ use crate::size::Size;
 /// Below this many raw bytes a build is over before an estimate would help.
 pub const WORTH_IT: u64 = 16 << 20;
 /// Text of each slice that is measured, from so many of its files, evenly spread.
-const SAMPLE: u64 = 8 << 20;
-const FILES: usize = 4;
+const SAMPLE: u64 = 12 << 20;
+const FILES: usize = 2;
 /// What syncing the files of a task takes, in seconds: an SSD's few milliseconds for each of five.
 const SYNC: f64 = 0.02;
 
@@ -40,6 +41,8 @@ pub struct Estimate {
     pub text_bytes: u64,
     /// Text that was measured.
     pub sample_bytes: u64,
+    /// CPU seconds by what they will be spent on.
+    pub cost: Cost,
 }
 
 /// Measures a sample and scales it up.
@@ -124,6 +127,7 @@ pub fn measure(prepared: &Prepared) -> Result<Estimate> {
         disk_between: scaled(size("between")? as f64) as u64,
         text_bytes,
         sample_bytes,
+        cost: spent.cost.iter().map(|(label, seconds)| (label.clone(), scaled(*seconds))).collect(),
     })
 }
 

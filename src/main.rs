@@ -29,9 +29,6 @@ mod tell;
 mod train_tokenizer;
 mod verify;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Wrong usage ends here, with clap's own words and exit code 2.
     let cli = Cli::parse();
