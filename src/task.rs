@@ -63,6 +63,7 @@ pub struct Segment {
     /// The dedup that went before: its label and why it drops.
     before: Option<(String, Reason)>,
     pack: Option<stages::pack::Pack>,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
     signals_before: Vec<SignalSpec>,
     signals_after: Vec<SignalSpec>,
 }
@@ -70,6 +71,8 @@ pub struct Segment {
 struct Ready {
     label: String,
     kind: Kind,
+    /// Whether it asks for tokens.
+    tokens: bool,
     stage: Box<dyn Stage>,
 }
 
@@ -82,6 +85,7 @@ impl Segment {
             dedup: None,
             before: None,
             pack: None,
+            tokenizer: models.tokenizer.clone(),
             signals_before: match segment.checked_sub(1) {
                 Some(before) => plan.signals_after(slice, before),
                 None => Vec::new(),
@@ -90,7 +94,10 @@ impl Segment {
         };
         for (label, spec) in &slice_plan.stages[slice_plan.segments[segment].clone()] {
             match spec.build(models).map_err(Failure::configuration)? {
-                Built::Stage(stage) => ready.stages.push(Ready { label: label.clone(), kind: spec.kind(), stage }),
+                Built::Stage(stage) => {
+                    let (kind, tokens) = (spec.kind(), spec.needs_tokenizer());
+                    ready.stages.push(Ready { label: label.clone(), kind, tokens, stage });
+                }
                 Built::Pack(pack) => ready.pack = Some(pack),
                 Built::Dedup(_) => {}
             }
@@ -141,6 +148,15 @@ impl Segment {
             clock = now;
         };
         for ready in &self.stages {
+            // Made here, what tokens cost is not billed to whoever happens to ask first.
+            if let Some(tokenizer) = self.tokenizer.as_ref().filter(|_| ready.tokens) {
+                for outcome in &outcomes {
+                    if let Outcome::Kept(document, _) = outcome {
+                        document.tokens(&**tokenizer);
+                    }
+                }
+                lap(&mut cost, "tokenize");
+            }
             let counted = counts.stage(&ready.label);
             let mut dropped: Vec<(Reason, u64)> = Vec::new();
             for outcome in &mut outcomes {
