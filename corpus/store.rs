@@ -175,6 +175,15 @@ impl Store {
         swept.map(|()| true)
     }
 
+    /// Ends writing, and leaves nothing in the folder but what was published (unless another
+    /// process is writing there too).
+    pub fn leave(self) -> Result<()> {
+        self.alone(|| self.remove(LOCK))?;
+        // Best effort: the folder is made anew by `alone` and is empty.
+        let _ = fs::remove_dir(self.root.join(ASIDE));
+        Ok(())
+    }
+
     /// Checks one published file against its length and digest.
     pub fn check(&self, output: &Output) -> Result<()> {
         let path = self.path(&output.name);
@@ -330,6 +339,16 @@ mod tests {
         assert!(store.write_new("commits/1.json", b"first").unwrap());
         assert!(!store.write_new("commits/1.json", b"second").unwrap());
         assert_eq!(store.read("commits/1.json").unwrap(), b"first");
+    }
+
+    #[test]
+    fn whoever_leaves_takes_the_scratch_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        store.write("a", b"red").unwrap();
+        store.leave().unwrap();
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a"]);
     }
 
     #[test]

@@ -563,11 +563,20 @@ fn sweep(store: &Store, plan: &Plan, catalog: &Catalog, keep_between: bool) -> R
                 }
             }
         }
-        for name in Ledger::new(store).stale(&tasks)? {
+        let ledger = Ledger::new(store);
+        for name in ledger.stale(&tasks)? {
             store.remove(&name)?;
         }
         if !keep_between {
-            store.remove_folder("between")?;
+            return store.remove_folder("between");
+        }
+        let mut named = BTreeSet::new();
+        for task in &tasks {
+            let commit = ledger.commit_of(task)?;
+            named.extend(commit.iter().flat_map(Commit::outputs).map(|output| output.name.clone()));
+        }
+        for name in store.list("between")?.into_iter().filter(|name| !named.contains(name)) {
+            store.remove(&name)?;
         }
         Ok(())
     })?;

@@ -2,7 +2,7 @@
 
 use crate::cli::DoctorArgs;
 use crate::failure::{Code, Failure, Result};
-use crate::report::say;
+use crate::report::print;
 use crate::size::Size;
 use crate::{inputs, manifest, metrics, pipeline};
 
@@ -10,10 +10,10 @@ use crate::{inputs, manifest, metrics, pipeline};
 pub fn doctor(args: &DoctorArgs) -> Result<()> {
     let mut missing = 0;
     let mut line = |fine: bool, what: String, help: &str| {
-        say(&format!("{} {what}", if fine { "ok     " } else { "missing" }));
+        print(&format!("{} {what}\n", if fine { "ok     " } else { "missing" }));
         if !fine {
             missing += 1;
-            say(&format!("        {help}"));
+            print(&format!("        {help}\n"));
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -47,8 +47,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
         );
         line(found.is_some(), format!("{} {name} at {}", model.kind, path.display()), &help);
         if let Some(found) = found.filter(|found| found.len() != model.bytes) {
-            say(&format!(
-                "        note: it has {} bytes, the published one {}: ids may differ",
+            print(&format!(
+                "        note: it has {} bytes, the published one {}: ids may differ\n",
                 found.len(),
                 model.bytes
             ));

@@ -74,6 +74,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         }
         documents += written;
     }
+    to.leave()?;
     report::say(&format!("{} documents in {files} files in {}", number(documents), folder.display()));
     Ok(())
 }

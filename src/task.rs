@@ -257,10 +257,18 @@ pub fn work(jobs: &Receiver<Job>, permits: &Permits) {
     let mut workspace = Workspace::default();
     for job in jobs {
         let permit = permits.acquire();
-        let worked = job.segment.work(job.items, &mut workspace);
+        // Nothing in the data may make a stage fail; if one does after all, its task must hear of it.
+        let work = std::panic::AssertUnwindSafe(|| job.segment.work(job.items, &mut workspace));
+        let message = match std::panic::catch_unwind(work) {
+            Ok(worked) => Message::Worked { number: job.number, bytes: job.bytes, worked },
+            Err(_) => {
+                let failure = Failure::new(crate::failure::Code::Failed, "a stage ended in a panic");
+                Message::Failed(failure.hint("please report it, with what is written above"))
+            }
+        };
         drop(permit);
         // A task that has failed no longer listens.
-        let _ = job.reply.send(Message::Worked { number: job.number, bytes: job.bytes, worked });
+        let _ = job.reply.send(message);
     }
 }
 

@@ -85,6 +85,8 @@ fn an_export_is_the_original_s_lines_in_manifest_order() {
         (file.parse::<u32>().unwrap(), record.parse::<u32>().unwrap())
     };
     assert!(urls.is_sorted_by_key(order), "{urls:?}");
+    // Nothing lies beside them.
+    assert_eq!(fs::read_dir(folder.path("lines")).unwrap().count(), 6);
     // An export is no output of the run.
     folder.fine("verify out");
 }
@@ -171,7 +173,7 @@ fn stages_and_sources_tell_of_themselves() {
 #[test]
 fn the_doctor_names_what_is_missing_and_what_to_do() {
     let folder = Folder::new();
-    let said = folder.ends("doctor", 1).err;
+    let said = folder.ends("doctor", 1).out;
     assert!(said.contains("missing tokenizer gpt-neox-20b at models/20B_tokenizer.json"), "{said}");
     assert!(said.contains("ok      ") && said.contains("REDPAJAMA_MODELS"), "{said}");
 }
@@ -184,4 +186,31 @@ fn status_tells_of_a_finished_run() {
     let json: serde_json::Value = serde_json::from_str(&folder.fine("status out --json").out).unwrap();
     assert_eq!(json["complete"], true);
     folder.ends("status raw", 64);
+}
+
+/// Shards of every format that was ever written stay here and still open.
+#[test]
+fn shards_of_version_1_still_open() {
+    let folder = Folder::new();
+    let shards = root().join("tests/shards/v1");
+    if std::env::var_os("UPDATE").is_some() && !shards.exists() {
+        let lines = ["Raw files become documents.", "Documents become tokens.", "Tokens become shards."];
+        folder.write("raw/c4.json", lines.map(crate::support::record).concat());
+        folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+        folder.fine("build p.yaml --input raw --output out");
+        fs::create_dir_all(&shards).unwrap();
+        for ending in ["bin", "idx", "provenance.parquet"] {
+            let from = file(&folder, "out/shards/c4", &format!(".{ending}"));
+            fs::copy(from, shards.join(format!("shard.{ending}"))).unwrap();
+        }
+    }
+    let tokenizer = tokenizer();
+    for ending in ["bin", "idx"] {
+        let arguments = format!("inspect {}/shard.{ending} --tokenizer {}", shards.display(), tokenizer.display());
+        let shown = folder.fine(&arguments).out;
+        for says in ["3 documents", "c4/c4.json#2", "Raw files become documents.", "Tokens become shards.<|endoftext|>"]
+        {
+            assert!(shown.contains(says), "{shown}\nmisses {says}");
+        }
+    }
 }
