@@ -270,8 +270,8 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     };
     store.write(PLAN, &serde_json::to_vec_pretty(&origin).unwrap_or_default())?;
     let (start, cpu) = (Instant::now(), metrics::process_cpu());
-    let spent =
-        execute(&prepared, &store, &needed, &stop, progress(&store)?).map_err(|failure| match failure.code {
+    let spent = execute(&prepared, &store, &needed, &stop, estimate.as_ref().map(|e| e.text_bytes), progress(&store)?)
+        .map_err(|failure| match failure.code {
             Code::Interrupted => failure.hint("run the same command again: it goes on where it stopped"),
             _ => failure,
         })?;
@@ -384,12 +384,14 @@ impl Observer for Collect {
     }
 }
 
-/// Runs the tasks that are needed, pass by pass.
+/// Runs the tasks that are needed, pass by pass. `text` is how much text the raw files hold, if
+/// that was estimated.
 pub fn execute(
     prepared: &Prepared,
     store: &Store,
     needed: &[Vec<Option<String>>],
     stop: &AtomicBool,
+    text: Option<u64>,
     mut observers: Vec<Box<dyn Observer>>,
 ) -> Result<Spent> {
     let plan = &prepared.plan;
@@ -417,7 +419,8 @@ pub fn execute(
         let run = Run { plan, store, models: &prepared.models, observers: &observers, stop, permits: &permits, memory };
         let bytes = tasks.iter().map(|task| task::bytes_of(&run, task)).sum();
         let begun = Instant::now();
-        observers.event(&Event::PassStarted { pass: number + 1, about: &pass.about, tasks: tasks.len(), bytes });
+        let text = if number == 0 { text } else { Some(bytes) };
+        observers.event(&Event::PassStarted { pass: number + 1, about: &pass.about, tasks: tasks.len(), bytes, text });
         outcome = Local { workers: prepared.workers, live }.run(&run, number, &tasks);
         if outcome.is_err() {
             break;

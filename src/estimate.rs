@@ -91,7 +91,7 @@ pub fn measure(prepared: &Prepared) -> Result<Estimate> {
     };
     let store = Store::create(folder.path())?;
     let needed = sample.plan.without(&crate::ledger::Ledger::new(&store))?;
-    let spent = execute(&sample, &store, &needed, &AtomicBool::new(false), Vec::new())?;
+    let spent = execute(&sample, &store, &needed, &AtomicBool::new(false), None, Vec::new())?;
     let size = |folder: &str| -> Result<u64> {
         let mut bytes = 0;
         for name in store.list(folder)? {

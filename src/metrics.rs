@@ -37,6 +37,8 @@ pub enum Event<'e> {
         tasks: usize,
         /// Bytes that will be read: of raw files, or of what the pass before kept.
         bytes: u64,
+        /// Bytes of text that they hold, as far as that is known or estimated.
+        text: Option<u64>,
     },
     /// Some documents went through: the counts of them alone.
     Progress {

@@ -16,11 +16,12 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Shows a pass as it goes: documents and megabytes a second, what is dropped and why, time left.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    about: String,
+    passes: usize,
     start: Instant,
     spoken: Instant,
     counts: Counts,
     bytes: u64,
+    text: Option<u64>,
     done_bytes: u64,
     tasks: (usize, usize),
     // Text that a byte of input holds, as far as tasks have shown.
@@ -31,8 +32,8 @@ impl Progress {
     /// Bars if standard error is a terminal.
     pub fn new() -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(4));
-            if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3} % {wide_msg}") {
+            let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr_with_hz(4));
+            if let Ok(style) = ProgressStyle::with_template("  {bar:24} {percent:>3} % {wide_msg}") {
                 bar.set_style(style);
             }
             bar
@@ -44,11 +45,12 @@ impl Progress {
         let now = Instant::now();
         Progress {
             bar,
-            about: String::new(),
+            passes: 0,
             start: now,
             spoken: now,
             counts: Counts::default(),
             bytes: 0,
+            text: None,
             done_bytes: 0,
             tasks: (0, 0),
             shown: (0, 0),
@@ -62,11 +64,20 @@ impl Progress {
             return self.tasks.0 as f64 / self.tasks.1.max(1) as f64;
         }
         let whole = self.done_bytes as f64;
-        let read = match self.shown {
-            (0, _) => 0.0,
-            (text, input) => self.counts.read.bytes as f64 * input as f64 / text as f64,
+        let read = match (self.shown, self.text) {
+            ((0, _), None) => 0.0,
+            ((0, _), Some(text)) => self.counts.read.bytes as f64 * self.bytes as f64 / text.max(1) as f64,
+            ((text, input), _) => self.counts.read.bytes as f64 * input as f64 / text as f64,
         };
         (whole.max(read) / self.bytes as f64).min(0.999)
+    }
+
+    /// A line that stays, above the bar if there is one.
+    fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(line)),
+            None => say(line),
+        }
     }
 
     fn words(&self) -> String {
@@ -100,7 +111,6 @@ impl Progress {
     fn show(&mut self) {
         match &self.bar {
             Some(bar) => {
-                bar.set_length(1000);
                 bar.set_position((self.share() * 1000.0) as u64);
                 bar.set_message(self.words());
             }
@@ -117,14 +127,12 @@ impl Progress {
 impl Observer for Progress {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::PassStarted { pass, about, tasks, bytes } => {
-                *self = Progress::with(self.bar.take());
-                self.about = format!("pass {pass}: {about}");
-                (self.bytes, self.tasks.1) = (*bytes, *tasks);
-                match &self.bar {
-                    Some(bar) => bar.set_prefix(self.about.clone()),
-                    None => say(&format!("{} ({tasks} tasks)", self.about)),
-                }
+            Event::PassStarted { pass, about, tasks, bytes, text } => {
+                let passes = self.passes;
+                *self = Progress { passes, ..Progress::with(self.bar.take()) };
+                (self.bytes, self.text, self.tasks.1) = (*bytes, *text, *tasks);
+                let count = if *tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
+                self.line(&format!("pass {pass} of {passes}: {about} ({count})"));
             }
             Event::Progress { counts } => {
                 self.counts.merge(counts);
@@ -142,20 +150,18 @@ impl Observer for Progress {
                 let words =
                     words.split(", ").take_while(|part| !part.ends_with(" left")).collect::<Vec<_>>().join(", ");
                 let documents = if self.counts.read.documents > 0 { format!(": {words}") } else { String::new() };
-                match &self.bar {
-                    Some(bar) => {
-                        bar.set_position(0);
-                        bar.suspend(|| say(&format!("{} took {}{documents}", self.about, duration(*seconds))));
-                    }
-                    None => say(&format!("  done in {}{documents}", duration(*seconds))),
+                if let Some(bar) = &self.bar {
+                    bar.reset();
+                    bar.set_message("");
                 }
+                self.line(&format!("  done in {}{documents}", duration(*seconds)));
             }
             Event::RunDone { .. } => {
                 if let Some(bar) = &self.bar {
                     bar.finish_and_clear();
                 }
             }
-            Event::RunStarted { .. } => {}
+            Event::RunStarted { passes, .. } => self.passes = *passes,
         }
     }
 }
