@@ -9,10 +9,11 @@ use corpus::store::Store;
 use serde::Serialize;
 use sources::{Limits, Record, Sink, Source};
 
-use crate::build::{Prepared, execute};
+use crate::execute::passes::execute;
 use crate::failure::{Failure, Result};
 use crate::metrics::Cost;
 use crate::plan::{Plan, Records};
+use crate::prepare::Prepared;
 use crate::report::{Ran, duration, table};
 use crate::size::Size;
 

@@ -7,9 +7,9 @@ use corpus::table::DocumentReader;
 use corpus::{SignalSpec, table};
 use sources::SourceSpec;
 
-use crate::build::{read_catalog, read_origin};
 use crate::cli::{ExportArgs, Format};
 use crate::failure::{Code, Failure, Result};
+use crate::publish::{read_catalog, read_origin};
 use crate::report::{self, number};
 
 /// Runs `export`.

@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use sources::{Limits, Record, Sink, SourceSpec};
 use stages::{Finding, Sketch};
 
-use crate::build::{PLAN, read_origin};
 use crate::cli::InspectArgs;
 use crate::failure::{Failure, Result};
+use crate::publish::{PLAN, read_origin};
 use crate::report;
 
 /// Lines of a text that are shown, if not all.

@@ -21,8 +21,11 @@ mod manifest;
 mod metrics;
 mod pipeline;
 mod plan;
+mod prepare;
 mod progress;
+mod publish;
 mod report;
+mod show_plan;
 mod size;
 mod task;
 mod tell;
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<()> {
     match command {
         Command::Build(args) => build::build(args),
-        Command::Plan(args) => build::plan(args),
+        Command::Plan(args) => show_plan::plan(args),
         Command::Status(args) => verify::status(args),
         Command::Verify(args) => verify::verify(args),
         Command::Inspect(args) => inspect::inspect(args),

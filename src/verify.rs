@@ -5,9 +5,9 @@ use corpus::shard::Shard;
 use corpus::store::Store;
 use corpus::{Counts, table};
 
-use crate::build::{PLAN, read_catalog, read_origin};
 use crate::cli::StatusArgs;
 use crate::failure::{Code, Failure, Result};
+use crate::publish::{PLAN, all_counts, read_catalog, read_origin};
 use crate::report::{self, number};
 use crate::size::Size;
 
@@ -23,7 +23,7 @@ pub fn status(args: &StatusArgs) -> Result<()> {
     let catalog = store.has(CATALOG).then(|| read_catalog(&store)).transpose()?;
     if args.json {
         let slices: Vec<&String> = origin.slices.keys().collect();
-        let counts = catalog.as_ref().map(crate::build::all_counts);
+        let counts = catalog.as_ref().map(all_counts);
         let value = serde_json::json!({
             "pipeline": origin.pipeline, "complete": catalog.is_some(), "commits": commits, "slices": slices,
             "counts": counts,
@@ -72,8 +72,12 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
     }
     // What is damaged by its digest need not be opened to know it.
     if faults.is_empty() {
+        let origin = read_origin(&store)?;
         for (name, slice) in &catalog.slices {
-            check_slice(&store, &catalog, name, slice, &mut faults)?;
+            let stages = origin.slices.get(name).map(|slice| slice.stages.as_slice()).unwrap_or_default();
+            let pack = stages.iter().find_map(|(_, stage)| stage["options"].get("pack"));
+            let ends = pack.is_some_and(|pack| pack["append_end_of_document"] == true);
+            check_slice(&store, &catalog, name, slice, ends, &mut faults)?;
         }
     }
     let known: std::collections::BTreeSet<&str> = catalog.outputs().map(|output| output.name.as_str()).collect();
@@ -90,7 +94,7 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
     }
     if faults.is_empty() {
         if !args.json {
-            let counts = crate::build::all_counts(&catalog);
+            let counts = all_counts(&catalog);
             report::print(&format!(
                 "{files} files, {}: every digest and every count is right; {} documents kept, {} tokens\n",
                 Size(bytes),
@@ -112,6 +116,7 @@ fn check_slice(
     catalog: &Catalog,
     name: &str,
     slice: &SliceEntry,
+    ends: bool,
     faults: &mut Vec<String>,
 ) -> Result<()> {
     let mut fault = |what: String| faults.push(format!("{name}: {what}"));
@@ -136,7 +141,7 @@ fn check_slice(
     for shard in &slice.shards {
         documents += shard.documents;
         tokens += shard.tokens;
-        if let Err(what) = check_shard(store, catalog, shard)? {
+        if let Err(what) = check_shard(store, catalog, shard, ends)? {
             fault(format!("{}: {what}", shard.bin.name));
         }
     }
@@ -149,8 +154,9 @@ fn check_slice(
     Ok(())
 }
 
-/// A shard opens, every id is below the vocabulary, and its counts are the catalog's.
-fn check_shard(store: &Store, catalog: &Catalog, entry: &ShardEntry) -> Result<Result<(), String>> {
+/// A shard opens, every id is below the vocabulary, every document ends with the end token if that
+/// was asked for, and its counts are the catalog's.
+fn check_shard(store: &Store, catalog: &Catalog, entry: &ShardEntry, ends: bool) -> Result<Result<(), String>> {
     let shard = match Shard::open(&store.path(&entry.bin.name)) {
         Ok(shard) => shard,
         Err(error) => return Ok(Err(error.to_string())),
@@ -159,7 +165,11 @@ fn check_shard(store: &Store, catalog: &Catalog, entry: &ShardEntry) -> Result<R
         return Ok(Err(format!("{} documents and {} tokens, not as cataloged", shard.documents(), shard.tokens())));
     }
     let vocab_size = catalog.tokenizer.as_ref().map_or(u32::MAX, |tokenizer| tokenizer.vocab_size);
+    let end = catalog.tokenizer.as_ref().filter(|_| ends).map(|tokenizer| tokenizer.end_of_document);
     for document in 0..shard.documents() {
+        if end.is_some() && shard.document(document).last() != end {
+            return Ok(Err(format!("document {document} does not end with the end-of-document token")));
+        }
         if let Some(token) = shard.document(document).find(|token| *token >= vocab_size) {
             return Ok(Err(format!("document {document} has token {token}, the vocabulary ends at {vocab_size}")));
         }

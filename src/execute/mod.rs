@@ -2,6 +2,7 @@
 //! run `task.rs`.
 
 pub mod local;
+pub mod passes;
 
 use crate::failure::Result;
 use crate::plan::Task;

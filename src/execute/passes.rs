@@ -1,0 +1,103 @@
+//! Runs a plan pass by pass, and adds up what it cost.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use corpus::store::Store;
+
+use super::Executor;
+use super::local::Local;
+use crate::failure::Result;
+use crate::metrics::{self, Cost, Event, Observer, Observers};
+use crate::plan;
+use crate::prepare::Prepared;
+use crate::task::{self, Permits, Run};
+
+/// What the tasks of a run cost.
+pub struct Spent {
+    /// CPU seconds by what they were spent on.
+    pub cost: Cost,
+    /// The same by pass.
+    pub passes: Vec<f64>,
+    /// Bytes of text that were read from raw files.
+    pub text_bytes: u64,
+}
+
+struct Collect(Arc<Mutex<Spent>>);
+
+impl Observer for Collect {
+    fn event(&mut self, event: &Event<'_>) {
+        let Event::TaskDone { pass, counts, cost, .. } = event else { return };
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spent.passes.len() < *pass {
+            spent.passes.resize(*pass, 0.0);
+        }
+        for (label, seconds) in *cost {
+            *spent.cost.entry(label.clone()).or_default() += seconds;
+            spent.passes[*pass - 1] += seconds;
+        }
+        // Later passes read again what was read before.
+        if cost.contains_key("read") {
+            spent.text_bytes += counts.read.bytes;
+        }
+    }
+}
+
+/// Runs the tasks that are needed, pass by pass. `text` is how much text the raw files hold, if
+/// that was estimated.
+pub fn execute(
+    prepared: &Prepared,
+    store: &Store,
+    needed: &[Vec<Option<String>>],
+    stop: &AtomicBool,
+    text: Option<u64>,
+    mut observers: Vec<Box<dyn Observer>>,
+) -> Result<Spent> {
+    let plan = &prepared.plan;
+    let spent = Arc::new(Mutex::new(Spent { cost: Cost::new(), passes: Vec::new(), text_bytes: 0 }));
+    observers.push(Box::new(Collect(spent.clone())));
+    let observers = Observers::new(observers);
+    let permits = Permits::new(prepared.workers);
+    let (start, cpu) = (Instant::now(), metrics::process_cpu());
+    let tasks: usize = needed.iter().map(Vec::len).sum();
+    let to_run: usize = needed.iter().flatten().filter(|why| why.is_some()).count();
+    observers.event(&Event::RunStarted {
+        pipeline: &plan.name,
+        passes: plan.passes.len(),
+        tasks,
+        done: tasks - to_run,
+    });
+    let mut outcome = Ok(());
+    for (number, (pass, needed)) in plan.passes.iter().zip(needed).enumerate() {
+        let tasks: Vec<&plan::Task> =
+            pass.tasks.iter().zip(needed).filter(|(_, why)| why.is_some()).map(|(task, _)| task).collect();
+        if tasks.is_empty() {
+            continue;
+        }
+        let (live, memory) = prepared.shares(tasks.len());
+        let run = Run { plan, store, models: &prepared.models, observers: &observers, stop, permits: &permits, memory };
+        let bytes = tasks.iter().map(|task| task::bytes_of(&run, task)).sum();
+        let begun = Instant::now();
+        let text = if number == 0 { text } else { Some(bytes) };
+        observers.event(&Event::PassStarted { pass: number + 1, about: &pass.about, tasks: tasks.len(), bytes, text });
+        outcome = Local { workers: prepared.workers, live }.run(&run, number, &tasks);
+        if outcome.is_err() {
+            break;
+        }
+        observers.event(&Event::PassDone { pass: number + 1, seconds: begun.elapsed().as_secs_f64() });
+    }
+    observers.event(&Event::RunDone {
+        complete: outcome.is_ok(),
+        seconds: start.elapsed().as_secs_f64(),
+        cpu_seconds: metrics::process_cpu() - cpu,
+        peak_memory: metrics::peak_memory(),
+    });
+    outcome?;
+    let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Spent {
+        cost: std::mem::take(&mut spent.cost),
+        passes: std::mem::take(&mut spent.passes),
+        text_bytes: spent.text_bytes,
+    })
+}

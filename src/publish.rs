@@ -1,0 +1,238 @@
+//! What a run's folder says of itself: whose it is, what was committed, the catalog.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use corpus::catalog::{CATALOG, Catalog, FORMAT, SliceEntry};
+use corpus::store::Store;
+use corpus::{Counts, Digest};
+
+use crate::failure::{Code, Failure, Result};
+use crate::ledger::{Commit, Ledger};
+use crate::plan::{Origin, Plan};
+use crate::prepare::Prepared;
+use crate::report;
+
+/// Where the plan of a run lies.
+pub const PLAN: &str = "plan.json";
+
+/// Refuses a folder that is another pipeline's, or nobody's.
+pub fn check_out(prepared: &Prepared, store: &Store) -> Result<Option<Origin>> {
+    let out = &prepared.out;
+    if store.has(PLAN) {
+        let origin = read_origin(store)?;
+        if origin.pipeline != prepared.plan.name {
+            return Err(Failure::configuration(format!(
+                "{} holds a run of pipeline `{}`, not of `{}`",
+                out.display(),
+                origin.pipeline,
+                prepared.plan.name
+            ))
+            .hint("give another folder with --output"));
+        }
+        return Ok(Some(origin));
+    }
+    let foreign = match std::fs::read_dir(out) {
+        Ok(entries) => entries.filter_map(|entry| entry.ok()).map(|entry| entry.file_name()).find(|name| {
+            let name = name.to_string_lossy();
+            !name.starts_with('.') && !["commits", "between", "lost+found"].contains(&&*name)
+        }),
+        Err(_) => None,
+    };
+    match foreign {
+        Some(name) => Err(Failure::configuration(format!(
+            "{} is not empty and holds no run: it has `{}`",
+            out.display(),
+            name.to_string_lossy()
+        ))
+        .hint("give an empty or a new folder with --output")),
+        None => Ok(None),
+    }
+}
+
+/// What the last plan in a folder was made of.
+pub fn read_origin(store: &Store) -> Result<Origin> {
+    let bytes = store.read(PLAN)?;
+    let origin: Origin = serde_json::from_slice(&bytes)
+        .map_err(|error| corpus::Error::damaged(store.path(PLAN), format!("is no plan: {error}")))?;
+    if origin.format != FORMAT {
+        return Err(Failure::configuration(format!(
+            "{} is of format {}, and this version of redpajama writes {FORMAT}",
+            store.path(PLAN).display(),
+            origin.format
+        ))
+        .hint("build into another folder, or use the version that wrote it"));
+    }
+    Ok(origin)
+}
+
+/// Reads the catalog of a finished run.
+pub fn read_catalog(store: &Store) -> Result<Catalog> {
+    if !store.has(CATALOG) {
+        let hint = match store.has(PLAN) {
+            true => "the run is not finished: run the same `build` again, it goes on where it stopped",
+            false => "a run's folder has a catalog.json once it is finished",
+        };
+        return Err(Failure::configuration(format!("no catalog in {}", store.root().display())).hint(hint));
+    }
+    let bytes = store.read(CATALOG)?;
+    let catalog: Catalog = serde_json::from_slice(&bytes)
+        .map_err(|error| corpus::Error::damaged(store.path(CATALOG), format!("is no catalog: {error}")))?;
+    if catalog.format != FORMAT {
+        let detail = format!("is of format {}, and this version reads {FORMAT}", catalog.format);
+        return Err(corpus::Error::damaged(store.path(CATALOG), detail).into());
+    }
+    Ok(catalog)
+}
+
+/// The counts of all slices in one.
+pub fn all_counts(catalog: &Catalog) -> Counts {
+    let mut all = Counts::default();
+    for slice in catalog.slices.values() {
+        all.merge(&slice.counts);
+    }
+    all
+}
+
+/// The commits of a slice's tasks, segment by segment, in the order of its partitions.
+fn commits_of(plan: &Plan, slice: usize, ledger: &Ledger<'_>) -> Result<Vec<Vec<Commit>>> {
+    let slice = &plan.slices[slice];
+    let mut segments = Vec::new();
+    for segment in 0..slice.segments.len() {
+        let mut commits = Vec::new();
+        for partition in slice.partitions.clone() {
+            let task = plan.documents_task(partition, segment);
+            let commit = match task {
+                Some(task) => ledger.commit_of(&task.id)?,
+                None => None,
+            };
+            commits.push(commit.ok_or_else(|| {
+                Failure::new(Code::Failed, format!("a task of slice {} has no commit", slice.name))
+                    .hint("another run may have changed the folder: run the same command again")
+            })?);
+        }
+        segments.push(commits);
+    }
+    Ok(segments)
+}
+
+pub fn check_allowances(prepared: &Prepared, ledger: &Ledger<'_>) -> Result<()> {
+    let plan = &prepared.plan;
+    for index in 0..plan.slices.len() {
+        let slice = &plan.slices[index];
+        let mut counts = Counts::default();
+        let mut reads = Vec::new();
+        // Only the first segment reads raw files.
+        for commit in commits_of(plan, index, ledger)?.swap_remove(0) {
+            counts.merge(&commit.counts);
+            reads.extend(commit.reads);
+        }
+        let files = reads.len();
+        let damaged: Vec<_> = reads.into_iter().filter(|read| read.damage.is_some()).collect();
+        let unusable = counts.all_unusable().documents;
+        let allowed = (prepared.read.pipeline.allow_unusable.0 * counts.read.documents as f64).max(10.0);
+        let words: Vec<String> = counts
+            .unusable
+            .iter()
+            .map(|(reason, tally)| format!("{reason} {}", report::number(tally.documents)))
+            .collect();
+        let dropped = format!("OUT/dropped/{} names each of them", slice.name);
+        if unusable as f64 > allowed {
+            return Err(Failure::new(
+                Code::Damaged,
+                format!(
+                    "{}: {} of {} records are unusable ({})",
+                    slice.name,
+                    report::number(unusable),
+                    report::number(counts.read.documents),
+                    words.join(", ")
+                ),
+            )
+            .hint(format!("{dropped}; if that is as it should be: --set allow_unusable=1")));
+        }
+        let allowed = (prepared.read.pipeline.allow_damaged.0 * files as f64).max(1.0);
+        if damaged.len() as f64 > allowed {
+            let names: Vec<String> = damaged
+                .iter()
+                .take(3)
+                .map(|read| format!("{}: {}", read.name, read.damage.as_deref().unwrap_or_default()))
+                .collect();
+            return Err(Failure::new(
+                Code::Damaged,
+                format!("{}: {} of {files} raw files are damaged ({})", slice.name, damaged.len(), names.join("; ")),
+            )
+            .hint("fetch them again; or, to take what could be read: --set allow_damaged=1"));
+        }
+    }
+    Ok(())
+}
+
+/// The catalog of a plan whose tasks are all committed.
+pub fn make_catalog(plan: &Plan, ledger: &Ledger<'_>) -> Result<Catalog> {
+    let mut slices = BTreeMap::new();
+    for (index, slice) in plan.slices.iter().enumerate() {
+        let mut entry = SliceEntry::default();
+        for (label, _) in &slice.stages {
+            // A stage that saw nothing is in the account too.
+            entry.counts.stage(label);
+        }
+        for (segment, commits) in commits_of(plan, index, ledger)?.into_iter().enumerate() {
+            let mut counts = Counts::default();
+            for commit in commits {
+                counts.merge(&commit.counts);
+                entry.inputs.extend(commit.reads);
+                entry.documents.extend(commit.documents);
+                entry.dropped.extend(commit.dropped);
+                entry.shards.extend(commit.shards);
+            }
+            if segment == 0 {
+                entry.counts.merge(&counts);
+                continue;
+            }
+            entry.counts.then(&counts).map_err(|imbalance| {
+                Failure::new(Code::Failed, format!("{}: {imbalance}", slice.name))
+                    .hint("a document was lost or doubled, which must never happen: please report it")
+            })?;
+        }
+        entry.counts.stages.retain(|label, _| !label.ends_with(":pack"));
+        slices.insert(slice.name.to_owned(), entry);
+    }
+    Ok(Catalog {
+        format: FORMAT,
+        pipeline: plan.name.clone(),
+        pipeline_digest: plan.digest,
+        tokenizer: plan.tokenizer.clone(),
+        slices,
+    })
+}
+
+/// Removes what the catalog does not name, unless another run is under way in the same folder.
+pub fn sweep(store: &Store, plan: &Plan, catalog: &Catalog, keep_between: bool) -> Result<()> {
+    let known: BTreeSet<&str> = catalog.outputs().map(|output| output.name.as_str()).collect();
+    let tasks: BTreeSet<Digest> = plan.passes.iter().flat_map(|pass| &pass.tasks).map(|task| task.id).collect();
+    store.alone(|| {
+        for folder in ["documents", "dropped", "shards"] {
+            for name in store.list(folder)? {
+                if !known.contains(name.as_str()) {
+                    store.remove(&name)?;
+                }
+            }
+        }
+        let ledger = Ledger::new(store);
+        for name in ledger.stale(&tasks)? {
+            store.remove(&name)?;
+        }
+        if !keep_between {
+            return store.remove_folder("between");
+        }
+        let mut named = BTreeSet::new();
+        for task in &tasks {
+            let commit = ledger.commit_of(task)?;
+            named.extend(commit.iter().flat_map(Commit::outputs).map(|output| output.name.clone()));
+        }
+        for name in store.list("between")?.into_iter().filter(|name| !named.contains(name)) {
+            store.remove(&name)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
