@@ -1,0 +1,278 @@
+//! The reading side of a task: raw files through their source, or what the pass before kept beside
+//! what the dedup found.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use corpus::manifest::RawRead;
+use corpus::sorted::{SortedFile, SortedRange};
+use corpus::table::DocumentReader;
+use corpus::{DocumentId, Error, Evidence};
+use crossbeam_channel::Sender;
+use sources::{Record, Sink};
+use stages::{Finding, Rank};
+
+use super::bounds::{Budget, Permit};
+use super::segment::{Item, Job, Message};
+use super::{Documents, Run, resolves};
+use crate::ledger::Ledger;
+use crate::metrics::{Cost, thread_cpu};
+use crate::plan::{Plan, Task};
+
+/// Documents that are handed to a worker at once, at most.
+const HANDFUL: usize = 1024;
+
+/// The reading side of a task.
+pub struct Hand<'t> {
+    task: &'t Documents<'t>,
+    budget: &'t Budget,
+    abandoned: &'t AtomicBool,
+    jobs: Sender<Job>,
+    reply: Sender<Message>,
+    items: Vec<Item>,
+    bytes: usize,
+    number: u64,
+    reads: Vec<RawRead>,
+    left: u64,
+    permit: Option<Permit<'t>>,
+}
+
+impl<'t> Hand<'t> {
+    /// A reader that has read nothing yet.
+    pub fn new(
+        task: &'t Documents<'t>,
+        budget: &'t Budget,
+        abandoned: &'t AtomicBool,
+        jobs: Sender<Job>,
+        reply: Sender<Message>,
+    ) -> Hand<'t> {
+        let left = task.run.plan.partitions[task.partition].cap.unwrap_or(u64::MAX);
+        Hand {
+            task,
+            budget,
+            abandoned,
+            jobs,
+            reply,
+            items: Vec::new(),
+            bytes: 0,
+            number: 0,
+            reads: Vec::new(),
+            left,
+            permit: None,
+        }
+    }
+
+    /// Reads to the end and says so; a reader that was stopped goes without a word.
+    pub fn read(mut self) {
+        let start = thread_cpu();
+        sources::take_decoding_seconds();
+        self.permit = Some(self.task.run.permits.acquire());
+        let read = match self.task.number {
+            0 => self.read_raw(),
+            _ => self.read_between(),
+        };
+        let read = read.and_then(|()| self.hand_on());
+        drop(self.permit.take());
+        let decoding = sources::take_decoding_seconds();
+        let label = if self.task.number == 0 { "read" } else { "read again" };
+        let mut cost = Cost::from([(label.to_owned(), (thread_cpu() - start - decoding).max(0.0))]);
+        if decoding > 0.0 {
+            cost.insert("decompress".to_owned(), decoding);
+        }
+        let message = match read {
+            Ok(()) => Message::Read { handfuls: self.number, reads: std::mem::take(&mut self.reads), cost },
+            Err(sources::Error::Stopped) => return,
+            Err(sources::Error::World(error)) => Message::Failed(error.into()),
+        };
+        let _ = self.reply.send(message);
+    }
+
+    fn read_raw(&mut self) -> sources::Result<()> {
+        let task = self.task;
+        let plan = task.run.plan;
+        let partition = &plan.partitions[task.partition];
+        let source = plan.slices[partition.slice].source.build();
+        let scratch = task.run.store.scratch_path("scratch");
+        let files = &plan.raw_files[partition.files.clone()];
+        let read = source.read(files, plan.limits, &scratch, self);
+        let _ = std::fs::remove_dir_all(&scratch);
+        match read {
+            // Not a stop of the run, but `--limit`.
+            Err(sources::Error::Stopped) if self.left == 0 => {
+                let seen: u64 = self.reads.iter().map(|read| read.records).sum();
+                let cap = partition.cap.unwrap_or(0);
+                if let Some(file) = files.get(self.reads.len()) {
+                    self.reads.push(RawRead {
+                        name: file.name.clone(),
+                        bytes: file.bytes,
+                        digest: None,
+                        records: cap.saturating_sub(seen),
+                        damage: None,
+                    });
+                }
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Reads what the pass before kept, beside what the dedup found.
+    fn read_between(&mut self) -> sources::Result<()> {
+        let task = self.task;
+        let run = task.run;
+        let plan = run.plan;
+        let partition = &plan.partitions[task.partition];
+        let ledger = Ledger::new(run.store);
+        let before = plan.documents_task(task.partition, task.number - 1);
+        let commit = match before {
+            Some(before) => ledger.commit_of(&before.id)?,
+            None => None,
+        };
+        let Some(between) = commit.and_then(|commit| commit.between) else {
+            return Err(Error::damaged(run.store.root(), "the pass before has left no documents").into());
+        };
+        let group = plan.slices[partition.slice].dedups[task.number - 1];
+        let mut findings = Findings::open(run, group, partition.files.clone())?;
+        let mut finding = findings.next()?;
+        let mut ranks = Ranks::new(plan, task.partition);
+        for document in DocumentReader::open(&run.store.path(&between.name), &task.segment.signals_before)? {
+            let document = document?;
+            let rank = ranks.of(&document.id);
+            while finding.is_some_and(|found| found.gone < rank) {
+                finding = findings.next()?;
+            }
+            let item = match finding {
+                Some(found) if found.gone == rank => {
+                    let raw_file = plan.raw_files[found.kept.raw_file as usize].name.clone();
+                    let kept = DocumentId { raw_file, record: found.kept.record };
+                    Item::Gone(document, Evidence::Twin { kept, similarity: found.similarity })
+                }
+                _ => Item::Document(document),
+            };
+            self.push(item)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, item: Item) -> sources::Result<()> {
+        self.bytes += item.footprint();
+        self.items.push(item);
+        let handful = (self.task.run.memory.queue / 8).min(512 << 10);
+        if self.items.len() >= HANDFUL || self.bytes >= handful {
+            self.hand_on()?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self) -> sources::Result<()> {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        // Whoever waits must not keep others from computing.
+        drop(self.permit.take());
+        let stop = &self.task.run.stop;
+        if !self.budget.take(self.bytes, self.abandoned) || stop.load(Ordering::Relaxed) {
+            return Err(sources::Error::Stopped);
+        }
+        let job = Job {
+            segment: self.task.segment.clone(),
+            items: std::mem::take(&mut self.items),
+            number: self.number,
+            bytes: std::mem::take(&mut self.bytes),
+            reply: self.reply.clone(),
+        };
+        self.number += 1;
+        if self.jobs.send(job).is_err() {
+            return Err(sources::Error::Stopped);
+        }
+        self.permit = Some(self.task.run.permits.acquire());
+        Ok(())
+    }
+}
+
+impl Sink for Hand<'_> {
+    fn record(&mut self, record: Record) -> sources::Result<()> {
+        if self.left == 0 {
+            return Err(sources::Error::Stopped);
+        }
+        self.left -= 1;
+        self.push(match record {
+            Record::Document(document) => Item::Document(document),
+            Record::Unusable { id, reason, evidence, bytes } => Item::Unusable { id, reason, evidence, bytes },
+        })
+    }
+
+    fn finished(&mut self, read: RawRead) -> sources::Result<()> {
+        self.reads.push(read);
+        Ok(())
+    }
+}
+
+/// The ranks of documents of one partition.
+pub struct Ranks<'p> {
+    plan: &'p Plan,
+    files: Range<usize>,
+    last: (Option<Arc<str>>, usize),
+}
+
+impl<'p> Ranks<'p> {
+    pub fn new(plan: &'p Plan, partition: usize) -> Ranks<'p> {
+        let files = plan.partitions[partition].files.clone();
+        Ranks { plan, last: (None, files.start), files }
+    }
+
+    /// The rank of the next document.
+    pub fn of(&mut self, id: &DocumentId) -> Rank {
+        // Documents come file by file.
+        if self.last.0.as_deref() != Some(&*id.raw_file) {
+            let at = (self.last.1..self.files.end).find(|file| self.plan.raw_files[*file].name == id.raw_file);
+            self.last = (Some(id.raw_file.clone()), at.unwrap_or(self.files.end));
+        }
+        Rank { raw_file: self.last.1 as u32, record: id.record }
+    }
+}
+
+/// What a dedup found for the raw files of one partition, in order of rank.
+struct Findings {
+    ranges: Vec<SortedRange<{ Finding::WIDTH }>>,
+    heads: BinaryHeap<Reverse<([u8; Finding::WIDTH], usize)>>,
+}
+
+impl Findings {
+    fn open(run: &Run<'_>, group: usize, files: Range<usize>) -> corpus::Result<Findings> {
+        let bound = |raw_file: usize| {
+            let mut bytes = [0; Finding::WIDTH];
+            bytes[..12].copy_from_slice(&Rank { raw_file: raw_file as u32, record: 0 }.to_bytes());
+            bytes
+        };
+        let ledger = Ledger::new(run.store);
+        let tasks: Vec<&Task> = resolves(run.plan, group).collect();
+        let buffer = ((1 << 20) / tasks.len().max(1)).clamp(4 << 10, 64 << 10);
+        let mut findings = Findings { ranges: Vec::new(), heads: Default::default() };
+        for task in tasks {
+            let Some(found) = ledger.commit_of(&task.id)?.and_then(|commit| commit.findings) else {
+                let detail = format!("the findings of {} are missing", run.plan.groups[group].label);
+                return Err(Error::damaged(run.store.root(), detail));
+            };
+            let file = SortedFile::open(&run.store.path(&found.name))?;
+            let mut range = file.range(bound(files.start), Some(bound(files.end)), buffer)?;
+            // A file without anything for this partition is closed again.
+            if let Some(head) = range.next().transpose()? {
+                findings.heads.push(Reverse((head, findings.ranges.len())));
+                findings.ranges.push(range);
+            }
+        }
+        Ok(findings)
+    }
+
+    fn next(&mut self) -> corpus::Result<Option<Finding>> {
+        let Some(Reverse((bytes, from))) = self.heads.pop() else { return Ok(None) };
+        if let Some(head) = self.ranges[from].next().transpose()? {
+            self.heads.push(Reverse((head, from)));
+        }
+        Ok(Some(Finding::from_bytes(bytes)))
+    }
+}

@@ -1,0 +1,232 @@
+//! The stages between two dedups, and what happens to a handful of documents in them.
+
+use std::sync::Arc;
+
+use corpus::manifest::RawRead;
+use corpus::{Counts, Document, DocumentId, Evidence, Reason, SignalSpec, Tokenizer, Verdict};
+use crossbeam_channel::{Receiver, Sender};
+use stages::{Built, Dedup, Key, Kind, Models, Stage, Workspace};
+
+use super::Permits;
+use crate::failure::{Code, Failure, Result};
+use crate::metrics::{Cost, thread_cpu};
+use crate::plan::Plan;
+
+/// A segment of a slice's stages, ready to run.
+pub struct Segment {
+    stages: Vec<Ready>,
+    /// The dedup that ends it.
+    pub dedup: Option<Box<dyn Dedup>>,
+    /// The dedup that went before: its label and why it drops.
+    before: Option<(String, Reason)>,
+    pub pack: Option<stages::pack::Pack>,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
+    pub signals_before: Vec<SignalSpec>,
+    pub signals_after: Vec<SignalSpec>,
+}
+
+struct Ready {
+    label: String,
+    kind: Kind,
+    /// Whether it asks for tokens.
+    tokens: bool,
+    stage: Box<dyn Stage>,
+}
+
+impl Segment {
+    /// Builds the stages of a segment.
+    pub fn new(plan: &Plan, slice: usize, segment: usize, models: &Models) -> Result<Segment> {
+        let slice_plan = &plan.slices[slice];
+        let mut ready = Segment {
+            stages: Vec::new(),
+            dedup: None,
+            before: None,
+            pack: None,
+            tokenizer: models.tokenizer.clone(),
+            signals_before: match segment.checked_sub(1) {
+                Some(before) => plan.signals_after(slice, before),
+                None => Vec::new(),
+            },
+            signals_after: plan.signals_after(slice, segment),
+        };
+        for (label, spec) in &slice_plan.stages[slice_plan.segments[segment].clone()] {
+            match spec.build(models).map_err(Failure::configuration)? {
+                Built::Stage(stage) => {
+                    let (kind, tokens) = (spec.kind(), spec.needs_tokenizer());
+                    ready.stages.push(Ready { label: label.clone(), kind, tokens, stage });
+                }
+                Built::Pack(pack) => ready.pack = Some(pack),
+                Built::Dedup(_) => {}
+            }
+        }
+        let dedup_of = |group: usize| -> Result<Box<dyn Dedup>> {
+            match plan.groups[group].spec.build(models).map_err(Failure::configuration)? {
+                Built::Dedup(dedup) => Ok(dedup),
+                _ => Err(Failure::configuration(format!("`{}` is no dedup", plan.groups[group].label))),
+            }
+        };
+        if let Some(group) = slice_plan.dedups.get(segment) {
+            ready.dedup = Some(dedup_of(*group)?);
+        }
+        if let Some(before) = segment.checked_sub(1) {
+            let label = slice_plan.stages[slice_plan.segments[before].end].0.clone();
+            ready.before = Some((label, dedup_of(slice_plan.dedups[before])?.reason()));
+        }
+        Ok(ready)
+    }
+
+    /// Takes one handful through all stages, stage by stage.
+    fn work(&self, items: Vec<Item>, workspace: &mut Workspace) -> Worked {
+        let mut counts = Counts::default();
+        let mut cost = Cost::new();
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(items.len());
+        for item in items {
+            outcomes.push(match item {
+                Item::Document(document) => Outcome::Kept(document, Vec::new()),
+                Item::Gone(document, evidence) => {
+                    let (label, reason) = self.before.as_ref().map_or(("", Reason("")), |(label, r)| (label, *r));
+                    counts.stage(label).dropped += 1;
+                    counts.drop(reason, document.read_bytes());
+                    Outcome::dropped(label, document, reason, evidence)
+                }
+                Item::Unusable { id, reason, evidence, bytes } => {
+                    counts.unusable(reason, bytes);
+                    Outcome::Unusable { id, reason, evidence, bytes }
+                }
+            });
+        }
+        if let Some((label, _)) = &self.before {
+            counts.stage(label).seen += outcomes.len() as u64;
+        }
+        let mut clock = thread_cpu();
+        let mut lap = |cost: &mut Cost, label: &str| {
+            let now = thread_cpu();
+            *cost.entry(label.to_owned()).or_default() += now - clock;
+            clock = now;
+        };
+        for ready in &self.stages {
+            // Made here, what tokens cost is not billed to whoever happens to ask first.
+            if let Some(tokenizer) = self.tokenizer.as_ref().filter(|_| ready.tokens) {
+                for outcome in &outcomes {
+                    if let Outcome::Kept(document, _) = outcome {
+                        document.tokens(&**tokenizer);
+                    }
+                }
+                lap(&mut cost, "tokenize");
+            }
+            let counted = counts.stage(&ready.label);
+            let mut dropped: Vec<(Reason, u64)> = Vec::new();
+            for outcome in &mut outcomes {
+                let Outcome::Kept(document, _) = outcome else { continue };
+                counted.seen += 1;
+                let edits = document.edits();
+                let verdict = ready.stage.apply(document, workspace);
+                counted.edited += u64::from(document.edits() != edits);
+                match verdict {
+                    Verdict::Keep => counted.measured += u64::from(ready.kind == Kind::Measure),
+                    Verdict::Drop(reason, evidence) => {
+                        counted.dropped += 1;
+                        dropped.push((reason, document.read_bytes()));
+                        let id = document.id.clone();
+                        let bytes = document.read_bytes();
+                        *outcome = Outcome::Dropped { label: ready.label.clone(), id, reason, evidence, bytes };
+                    }
+                }
+            }
+            for (reason, bytes) in dropped {
+                counts.drop(reason, bytes);
+            }
+            lap(&mut cost, &ready.label);
+        }
+        for outcome in &mut outcomes {
+            let Outcome::Kept(document, keys) = outcome else { continue };
+            counts.keep(document.read_bytes(), document.text().len() as u64);
+            if let Some(dedup) = &self.dedup {
+                dedup.sketch(document, keys);
+            }
+        }
+        if self.dedup.is_some() {
+            lap(&mut cost, "sketch");
+        }
+        Worked { outcomes, counts, cost }
+    }
+}
+
+/// What a reader hands on.
+pub enum Item {
+    Document(Document),
+    /// A dedup found that it goes.
+    Gone(Document, Evidence),
+    Unusable {
+        id: DocumentId,
+        reason: Reason,
+        evidence: Evidence,
+        bytes: u64,
+    },
+}
+
+impl Item {
+    /// Roughly the bytes that it takes in memory.
+    pub fn footprint(&self) -> usize {
+        match self {
+            Item::Document(document) | Item::Gone(document, _) => document.footprint(),
+            Item::Unusable { .. } => 256,
+        }
+    }
+}
+
+/// What became of it.
+pub enum Outcome {
+    Kept(Document, Vec<Key>),
+    Dropped { label: String, id: DocumentId, reason: Reason, evidence: Evidence, bytes: u64 },
+    Unusable { id: DocumentId, reason: Reason, evidence: Evidence, bytes: u64 },
+}
+
+impl Outcome {
+    fn dropped(label: &str, document: Document, reason: Reason, evidence: Evidence) -> Outcome {
+        let bytes = document.read_bytes();
+        Outcome::Dropped { label: label.to_owned(), id: document.id, reason, evidence, bytes }
+    }
+}
+
+/// What became of a handful.
+pub struct Worked {
+    pub outcomes: Vec<Outcome>,
+    pub counts: Counts,
+    pub cost: Cost,
+}
+
+/// A handful on its way through a worker.
+pub struct Job {
+    pub segment: Arc<Segment>,
+    pub items: Vec<Item>,
+    pub number: u64,
+    pub bytes: usize,
+    pub reply: Sender<Message>,
+}
+
+pub enum Message {
+    Worked { number: u64, bytes: usize, worked: Worked },
+    Read { handfuls: u64, reads: Vec<RawRead>, cost: Cost },
+    Failed(Failure),
+}
+
+/// Takes handfuls through their stages until nobody sends any more.
+pub fn work(jobs: &Receiver<Job>, permits: &Permits) {
+    let mut workspace = Workspace::default();
+    for job in jobs {
+        let permit = permits.acquire();
+        // Nothing in the data may make a stage fail; if one does after all, its task must hear of it.
+        let work = std::panic::AssertUnwindSafe(|| job.segment.work(job.items, &mut workspace));
+        let message = match std::panic::catch_unwind(work) {
+            Ok(worked) => Message::Worked { number: job.number, bytes: job.bytes, worked },
+            Err(_) => {
+                let failure = Failure::new(Code::Failed, "a stage ended in a panic");
+                Message::Failed(failure.hint("please report it, with what is written above"))
+            }
+        };
+        drop(permit);
+        // A task that has failed no longer listens.
+        let _ = job.reply.send(message);
+    }
+}
