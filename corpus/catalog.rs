@@ -26,8 +26,13 @@ pub struct Catalog {
     /// The tokenizer, if the pipeline has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tokenizer: Option<TokenizerEntry>,
+    /// Digest of the plan: of all its tasks, and so of every raw file and option.
+    pub plan: Digest,
     /// What became of each slice.
     pub slices: BTreeMap<String, SliceEntry>,
+    /// Digest of the catalog itself, as it is without this one: see [`Catalog::sealed`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
 }
 
 /// The tokenizer that made the tokens.
@@ -74,6 +79,18 @@ pub struct ShardEntry {
 }
 
 impl Catalog {
+    /// The catalog with its own digest in it.
+    pub fn sealed(self) -> Catalog {
+        let bare = Catalog { digest: None, ..self };
+        let digest = Some(Digest::of_value(&bare));
+        Catalog { digest, ..bare }
+    }
+
+    /// Whether it is as it was sealed.
+    pub fn is_whole(&self) -> bool {
+        *self == self.clone().sealed()
+    }
+
     /// All published files.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.slices.values().flat_map(SliceEntry::outputs)

@@ -3,6 +3,7 @@
 //! Separators are `", "` and `": "`, everything beyond ASCII is `\uXXXX` in lower-case digits (two
 //! of them for a character beyond U+FFFF), floats are written as Python's `repr` writes them.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Appends a string literal.
@@ -140,10 +141,14 @@ impl<'de> serde::Deserialize<'de> for Fields<'de> {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields: Vec<(String, &serde_json::value::RawValue)> = Vec::new();
+                let mut places: HashMap<String, usize> = HashMap::new();
                 while let Some((key, value)) = map.next_entry::<String, &serde_json::value::RawValue>()? {
-                    match fields.iter_mut().find(|(known, _)| *known == key) {
-                        Some((_, old)) => *old = value,
-                        None => fields.push((key, value)),
+                    match places.get(&key) {
+                        Some(place) => fields[*place].1 = value,
+                        None => {
+                            places.insert(key.clone(), fields.len());
+                            fields.push((key, value));
+                        }
                     }
                 }
                 Ok(Fields(fields))

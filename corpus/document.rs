@@ -121,16 +121,6 @@ impl Signals {
     pub fn get(&self, name: &str) -> Option<&Signal> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
-
-    /// Whether nothing was measured.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many were measured.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// One text with its id, meta and signals.

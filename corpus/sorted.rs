@@ -68,7 +68,7 @@ impl<'s, const N: usize> Sorter<'s, N> {
     fn spill(&mut self) -> Result<()> {
         self.records.sort_unstable();
         let path = self.store.scratch_path("run");
-        let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
+        let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
         let run = Run(path);
         let mut to = BufWriter::with_capacity(1 << 16, file);
         for record in &self.records {

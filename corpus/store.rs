@@ -5,6 +5,7 @@
 //! what was left aside is swept by the next run that has the folder to itself.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,9 @@ pub struct Store {
     root: PathBuf,
     // Held, shared, for as long as the store is open for writing.
     lock: Option<File>,
+    // Tells this store's scratch from that of other processes, which may well have the same number
+    // on other machines or in other containers.
+    mark: u64,
 }
 
 const ASIDE: &str = ".aside";
@@ -39,7 +43,7 @@ const LOCK: &str = ".lock";
 impl Store {
     /// Opens a store for reading: nothing is created.
     pub fn open(root: impl Into<PathBuf>) -> Store {
-        Store { root: root.into(), lock: None }
+        Store { root: root.into(), lock: None, mark: 0 }
     }
 
     /// Opens a store for writing, and makes its folder. Several processes may write at once.
@@ -51,7 +55,8 @@ impl Store {
         let lock = File::create(&path).map_err(Error::io("cannot create", &path))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared)
             .map_err(|errno| Error::io("cannot lock", &path)(errno.into()))?;
-        Ok(Store { root, lock: Some(lock) })
+        let mark = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        Ok(Store { root, lock: Some(lock), mark })
     }
 
     /// The folder.
@@ -73,7 +78,7 @@ impl Store {
     pub fn aside(&self, name: impl Into<String>) -> Result<Aside> {
         let name = name.into();
         let path = self.scratch_path(name.rsplit('/').next().unwrap_or(&name));
-        let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
+        let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
         crash_point();
         let to = Hashing::new(BufWriter::with_capacity(64 << 10, file));
         Ok(Aside { name, root: self.root.clone(), path, to, done: false })
@@ -83,7 +88,7 @@ impl Store {
     pub fn scratch_path(&self, hint: &str) -> PathBuf {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.root.join(ASIDE).join(format!("{}-{number}-{hint}", std::process::id()))
+        self.root.join(ASIDE).join(format!("{:016x}-{number}-{hint}", self.mark))
     }
 
     /// Publishes small contents under a name, replacing what was there.

@@ -23,8 +23,8 @@ use crate::{Limits, Raw, Result, Sink, Source, repository};
 ///
 /// A folder is one repository, unless everything in it is a folder: then each of those is one
 /// (`name`, or `owner/name` where the owner's folder holds nothing but folders too); or unless every
-/// file directly in it is an archive or holds records: then they are read, and what lies in its
-/// folders in the same way. Hidden entries do not count, but a folder with `.git` is a repository.
+/// file directly in it (or, if it has folders only, every file below it) is an archive or holds
+/// records: then they are read, and what lies in its folders in the same way. Hidden entries do not count, but a folder with `.git` is a repository.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GitHub {}
@@ -171,7 +171,16 @@ fn kind(folder: &Path, entries: &[PathBuf]) -> corpus::Result<Folder> {
         return Ok(Folder::Repository);
     }
     if entries.iter().all(|entry| entry.is_dir()) {
-        return Ok(Folder::OfRepositories);
+        // The Stack has a folder for each language, with nothing but records in it.
+        let mut raw = false;
+        for entry in entries {
+            match only_raw(entry, 8)? {
+                Some(true) => raw = true,
+                Some(false) => return Ok(Folder::OfRepositories),
+                None => {}
+            }
+        }
+        return Ok(if raw { Folder::OfRawFiles } else { Folder::OfRepositories });
     }
     for entry in entries {
         if !entry.is_dir() && !is_raw(entry)? {
@@ -179,6 +188,31 @@ fn kind(folder: &Path, entries: &[PathBuf]) -> corpus::Result<Folder> {
         }
     }
     Ok(Folder::OfRawFiles)
+}
+
+/// Whether every file of a folder and below holds records; nothing if there is none. A repository
+/// says no with its first file.
+fn only_raw(folder: &Path, depth: u32) -> corpus::Result<Option<bool>> {
+    if depth == 0 || fs::symlink_metadata(folder.join(".git")).is_ok() {
+        return Ok(Some(false));
+    }
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        format::entries(folder)?.into_iter().partition(|entry| entry.is_dir());
+    let mut raw = None;
+    for file in files {
+        if !is_raw(&file)? {
+            return Ok(Some(false));
+        }
+        raw = Some(true);
+    }
+    for folder in folders {
+        match only_raw(&folder, depth - 1)? {
+            Some(true) => raw = Some(true),
+            Some(false) => return Ok(Some(false)),
+            None => {}
+        }
+    }
+    Ok(raw)
 }
 
 /// Whether a file holds records or an archive: it is compressed, Parquet or tar, or its first line
@@ -242,6 +276,30 @@ mod tests {
             r#""share": 29.925531914893618}}"#
         );
         check("x = 1\n", columns, &measured, line);
+    }
+
+    #[test]
+    fn folders_of_records_are_no_repositories() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        // The Stack has a folder for each language.
+        write("stack/data/python/a.jsonl", b"{\"content\": \"a\"}\n");
+        write("stack/data/rust/b.parquet", b"PAR1");
+        write("code/ada/tide/main.c", b"int main;");
+        write("code/ada/moon/main.c", b"int main;");
+        let names = |given: &str| -> Vec<String> {
+            let path = folder.path().join(given);
+            let found = GitHub::default().find(&path, &path).unwrap();
+            found.iter().map(|file| file.name.to_string()).collect()
+        };
+        assert_eq!(names("stack"), ["github/data/python/a.jsonl", "github/data/rust/b.parquet"]);
+        assert_eq!(names("code"), ["github/ada/moon", "github/ada/tide"]);
+        assert_eq!(names("code/ada"), ["github/moon", "github/tide"]);
+        assert_eq!(names("code/ada/tide"), ["github/tide"]);
     }
 
     #[test]

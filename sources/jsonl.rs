@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use corpus::{Error, Evidence, Reason};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::format::{Reading, Shape};
@@ -86,6 +86,9 @@ fn record(line: &[u8], shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(
 /// Why a value is no good, and what was seen.
 pub(crate) type Unfit = (Reason, Evidence);
 
+/// Columns of a record, at most: a line of millions of tiny ones would take ten times its length.
+const MOST_COLUMNS: usize = 10_000;
+
 /// The columns of one line, in order: keys decoded, values as they were written.
 struct Columns<'l>(Vec<(Cow<'l, str>, &'l str)>);
 
@@ -102,7 +105,7 @@ impl<'l> Columns<'l> {
             Some(b'"') => "a string",
             _ => "a number or a word",
         };
-        serde_json::from_str::<serde::de::IgnoredAny>(line).map_err(bad)?;
+        serde_json::from_str::<de::IgnoredAny>(line).map_err(bad)?;
         Err((Reason("not_an_object"), Evidence::found(kind)))
     }
 }
@@ -125,6 +128,9 @@ impl<'l> Visitor<'l> for &mut Columns<'l> {
     fn visit_map<A: MapAccess<'l>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key_seed(Key)? {
             let value: &'l RawValue = map.next_value()?;
+            if self.0.len() == MOST_COLUMNS {
+                return Err(de::Error::custom(format!("more than {MOST_COLUMNS} columns")));
+            }
             self.0.push((key, value.get()));
         }
         Ok(())

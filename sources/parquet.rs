@@ -22,7 +22,7 @@ use crate::format::{Reading, Shape, open, quote};
 use crate::raw::Damage;
 
 /// Rows that are decoded at once, at most.
-const ROWS: usize = 128;
+const ROWS: usize = 16;
 
 /// Bytes that such rows should take, going by the mean of their row group.
 const BYTES: i64 = 8 << 20;

@@ -290,7 +290,10 @@ fn of_folder(file: &RawFile) -> Result<Repository> {
     }
     let modules = folder.join(".gitmodules");
     let modules = if modules.is_file() { start(&modules, MODULES)? } else { Vec::new() };
-    let head = fs::read_to_string(folder.join(".git/HEAD")).unwrap_or_default();
+    let head = folder.join(".git/HEAD");
+    // A commit is named in forty digits, a branch in not many more.
+    let head = if head.is_file() { start(&head, 4096).unwrap_or_default() } else { Vec::new() };
+    let head = String::from_utf8_lossy(&head);
     let reference = head.trim().strip_prefix("ref: ").unwrap_or(head.trim());
     Ok(Repository {
         name: file.name.split_once('/').map_or(&*file.name, |(_, name)| name).to_owned(),

@@ -29,7 +29,10 @@ pub struct Told {
 
 /// Reasons that every file of records may give.
 const RECORD_REASONS: [(&str, &str); 13] = [
-    ("bad_json", "a line that is not JSON, or a number or a depth that JSON readers do not take"),
+    (
+        "bad_json",
+        "a line that is not JSON, or a number, a depth or a multitude of columns that JSON readers do not take",
+    ),
     ("bad_utf8", "bytes that are not UTF-8"),
     ("blank_line", "a line with nothing on it"),
     ("lone_surrogate", "an escape like \\ud800 that spells half a character"),

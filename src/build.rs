@@ -53,9 +53,11 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     }
     let prepared = prepare(choice)?;
     // Before anything is created there.
-    let before = check_out(&prepared, &Store::open(&prepared.out))?;
+    check_out(&prepared, &Store::open(&prepared.out), choice.limit, args.replace)?;
     let store = Store::create(&prepared.out)?;
     store.alone(|| Ok(()))?;
+    // And again, now that no other run can sweep.
+    let before = check_out(&prepared, &store, choice.limit, args.replace)?;
     let plan = &prepared.plan;
     let ledger = Ledger::new(&store);
     let needed = plan.without(&ledger)?;
@@ -63,13 +65,13 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     let tasks: usize = needed.iter().map(Vec::len).sum();
     let fresh = to_run == tasks;
     report::say(&format!(
-        "{} → {}: {} raw files in {} partitions, {} passes, {} workers, memory {}",
+        "{} → {}: {} in {}, {}, {}, memory {}",
         plan.name,
         prepared.out.display(),
-        plan.raw_files.len(),
-        plan.partitions.len(),
-        plan.passes.len(),
-        prepared.workers,
+        report::count(plan.raw_files.len() as u64, "raw file"),
+        report::count(plan.partitions.len() as u64, "partition"),
+        if plan.passes.len() == 1 { "1 pass".to_owned() } else { format!("{} passes", plan.passes.len()) },
+        report::count(prepared.workers as u64, "worker"),
         crate::size::Size(prepared.memory),
     ));
     if to_run < tasks {
@@ -81,19 +83,27 @@ pub fn build(args: &BuildArgs) -> Result<()> {
             report::say(&format!("changed: {change}"));
         }
     }
+    store.write(PLAN, &serde_json::to_vec_pretty(&origin).unwrap_or_default())?;
     let stop = Arc::new(AtomicBool::new(false));
     watch_interrupts(&stop)?;
     // An estimate pays where there is something to wait for.
     let raw_bytes: u64 = plan.raw_files.iter().map(|file| file.bytes).sum();
     let estimate = match fresh && raw_bytes >= estimate::WORTH_IT {
         true => {
-            let estimate = estimate::measure(&prepared)?;
-            report::say(&format!("estimate: {}", estimate.words()));
-            Some(estimate)
+            // A run can do without one.
+            match estimate::measure(&prepared, &stop) {
+                Ok(estimate) => {
+                    report::say(&format!("estimate: {}", estimate.words()));
+                    Some(estimate)
+                }
+                Err(failure) => {
+                    report::say(&format!("warning: no estimate: {}", failure.message));
+                    None
+                }
+            }
         }
         false => None,
     };
-    store.write(PLAN, &serde_json::to_vec_pretty(&origin).unwrap_or_default())?;
     let (start, cpu) = (Instant::now(), metrics::process_cpu());
     let spent = execute(&prepared, &store, &needed, &stop, estimate.as_ref().map(|e| e.text_bytes), progress(&store)?)
         .map_err(|failure| match failure.code {
@@ -125,7 +135,10 @@ pub fn build(args: &BuildArgs) -> Result<()> {
         report::print(&estimate.beside(&ran, disk));
     }
     for stage in &idle {
-        report::say(&format!("warning: {stage}: is its option what you mean?"));
+        report::say(&format!("warning: {stage}"));
+    }
+    if counts.kept.documents == 0 && counts.read.documents > 0 {
+        report::say("warning: nothing was kept: the account above says where it went");
     }
     report::say(&format!("published {}", prepared.out.join(CATALOG).display()));
     if choice.json {

@@ -94,6 +94,9 @@ pub struct BuildArgs {
     /// Keep what passes hand to each other, so that a later change of the last stages is cheap
     #[arg(long)]
     pub keep_between: bool,
+    /// Let a corpus of other slices or of another --limit take the place of a finished one
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `plan`.
@@ -120,15 +123,16 @@ pub struct StatusArgs {
 /// `inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// A file of a run, or a raw file
-    pub file: PathBuf,
+    /// Files of a run, or raw files
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
     /// The slice whose source reads a raw file
     #[arg(long, value_name = "NAME")]
     pub slice: Option<String>,
     /// Decode tokens with this `tokenizer.json` [default: the one that the run's plan names]
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
-    /// How many documents to show
+    /// How many documents of each file to show
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub limit: u64,
     /// How many documents to pass over first

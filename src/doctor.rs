@@ -37,7 +37,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     line(files >= 1024, format!("{files} files may be open at once"), "`ulimit -n 4096` before a run");
     let writable = tempfile::tempfile_in(&here).is_ok();
     line(writable, format!("{} can be written to", here.display()), "go to another folder, or give --output");
-    for (name, model) in pipeline::models()? {
+    for (name, model) in pipeline::models()?.into_iter().filter(|_| args.pipeline.is_none()) {
         let path = manifest::models_folder().join(&model.file);
         let found = std::fs::metadata(&path).ok();
         let help = format!(
@@ -54,20 +54,20 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
             ));
         }
     }
-    for told in sources::told() {
+    let read = args.pipeline.as_ref().map(|choice| pipeline::read(choice, &[])).transpose()?;
+    for told in sources::told().into_iter().filter(|_| read.is_none()) {
         let folder = manifest::raw_folder(told.name);
         let help = format!("`redpajama sources {}` tells what it reads; or give files with --input", told.name);
         line(folder.is_dir(), format!("raw files of slice {} in {}", told.name, folder.display()), &help);
     }
-    if let Some(choice) = &args.pipeline {
-        let read = pipeline::read(choice, &[])?;
+    if let Some(read) = read {
         let tokenizer = inputs::load_tokenizer(&read);
         let help = match &tokenizer {
             Err(failure) => failure.hint.clone().unwrap_or_default(),
             Ok(_) => String::new(),
         };
         line(tokenizer.is_ok(), format!("models of pipeline {}", read.name), &help);
-        let files = inputs::find_raw_files(&read, &[]);
+        let files = inputs::find_raw_files(&read, &[], &std::path::PathBuf::from("out").join(&read.name));
         let help = match &files {
             Err(failure) => failure.message.clone(),
             Ok(_) => String::new(),

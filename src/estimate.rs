@@ -47,13 +47,14 @@ pub struct Estimate {
 }
 
 /// Measures a sample and scales it up.
-pub fn measure(prepared: &Prepared) -> Result<Estimate> {
+pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let plan = &prepared.plan;
     let mut files: Vec<Vec<RawFile>> = Vec::new();
     let mut caps: Vec<Vec<u64>> = Vec::new();
     // How much larger each slice is than its sample.
     let mut scales: Vec<f64> = Vec::new();
     let mut sample_bytes = 0;
+    let mut longest = 0;
     for slice in &plan.slices {
         let all = &plan.raw_files[slice.raw_files.start
             ..plan.partitions[slice.partitions.clone()].last().map_or(slice.raw_files.end, |last| last.files.end)];
@@ -65,6 +66,7 @@ pub fn measure(prepared: &Prepared) -> Result<Estimate> {
             let looked = look(&*source, file, plan.limits, SAMPLE / chosen.len().max(1) as u64)?;
             raw += looked.raw;
             text += looked.text;
+            longest = longest.max(looked.longest);
             slice_caps.push(looked.records);
         }
         let total: u64 = all.iter().map(|file| file.bytes).sum();
@@ -81,9 +83,13 @@ pub fn measure(prepared: &Prepared) -> Result<Estimate> {
         caps.push(slice_caps);
     }
     let folder = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
+    // A partition for each file: a cap is for a partition.
+    let mut read = prepared.read.clone();
+    let smallest = files.iter().flatten().map(|file| file.bytes).min().unwrap_or(0);
+    read.pipeline.partition = Some(Size(smallest.max(1)));
     let sample = Prepared {
-        read: prepared.read.clone(),
-        plan: Plan::new(&prepared.read, plan.tokenizer.clone(), files, Records::OfEach(caps))?,
+        read: read.clone(),
+        plan: Plan::new(&read, plan.tokenizer.clone(), files, Records::OfEach(caps))?,
         models: prepared.models.clone(),
         tokenizer_path: None,
         out: folder.path().to_path_buf(),
@@ -92,7 +98,7 @@ pub fn measure(prepared: &Prepared) -> Result<Estimate> {
     };
     let store = Store::create(folder.path())?;
     let needed = sample.plan.without(&crate::ledger::Ledger::new(&store))?;
-    let spent = execute(&sample, &store, &needed, &AtomicBool::new(false), None, Vec::new())?;
+    let spent = execute(&sample, &store, &needed, stop, None, Vec::new())?;
     let size = |folder: &str| -> Result<u64> {
         let mut bytes = 0;
         for name in store.list(folder)? {
@@ -119,11 +125,13 @@ pub fn measure(prepared: &Prepared) -> Result<Estimate> {
     // The queue of each live task fills up to its bound or to the task's text, whichever is less;
     // the writers hold a compressed row group and their encoders.
     let queued = (memory.queue as f64 * 1.5).min(1.5 * text_bytes as f64 * largest / all_bytes);
-    let peak = resident() as f64 + live as f64 * (queued + (20 << 20) as f64);
+    // A large document lies in each of them and in the reader.
+    let large = 8.0 * (longest as f64 - (1 << 20) as f64).max(0.0);
+    let peak = resident() as f64 + live as f64 * (queued + (20 << 20) as f64 + large);
     Ok(Estimate {
         seconds,
         cpu_seconds: scaled(cpu),
-        peak_memory: (peak as u64).min(prepared.memory),
+        peak_memory: peak as u64,
         disk: scaled((size("documents")? + size("dropped")? + size("shards")?) as f64) as u64,
         disk_between: scaled(size("between")? as f64) as u64,
         text_bytes,
@@ -182,6 +190,7 @@ struct Looked {
     records: u64,
     text: u64,
     raw: u64,
+    longest: u64,
 }
 
 /// Reads the beginning of a raw file: how many records hold so much text, and how many raw bytes
@@ -197,10 +206,12 @@ fn look(source: &dyn Source, file: &RawFile, limits: Limits, text: u64) -> Resul
                 return Err(sources::Error::Stopped);
             }
             self.looked.records += 1;
-            self.looked.text += match record {
+            let bytes = match record {
                 Record::Document(document) => document.read_bytes(),
                 Record::Unusable { bytes, .. } => bytes,
             };
+            self.looked.text += bytes;
+            self.looked.longest = self.looked.longest.max(bytes);
             Ok(())
         }
 
@@ -210,7 +221,7 @@ fn look(source: &dyn Source, file: &RawFile, limits: Limits, text: u64) -> Resul
     }
     let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
     sources::take_raw_bytes();
-    let mut sink = Looking { looked: Looked { records: 0, text: 0, raw: 0 }, wanted: text };
+    let mut sink = Looking { looked: Looked { records: 0, text: 0, raw: 0, longest: 0 }, wanted: text };
     let read = source.read(std::slice::from_ref(file), limits, scratch.path(), &mut sink);
     let raw = sources::take_raw_bytes();
     sink.looked.raw = match read {

@@ -11,8 +11,9 @@ use crate::failure::{Failure, Result};
 use crate::pipeline::{self, Read};
 
 /// Finds the raw files of every slice: from `--input`, the pipeline, or the folder that the
-/// manifest names.
-pub fn find_raw_files(read: &Read, input: &[String]) -> Result<Vec<Vec<RawFile>>> {
+/// manifest names. They may not lie where the output goes.
+pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<Vec<RawFile>>> {
+    let out = std::path::absolute(out).map_err(Failure::io("cannot find", out))?;
     if !input.is_empty() && read.pipeline.slices.0.len() > 1 {
         let names: Vec<&str> = read.pipeline.slices.0.iter().map(|(name, _)| *name).collect();
         return Err(Failure::usage(format!("--input, but the pipeline has the slices {}", names.join(", ")))
@@ -37,7 +38,14 @@ pub fn find_raw_files(read: &Read, input: &[String]) -> Result<Vec<Vec<RawFile>>
         };
         let mut paths = Vec::new();
         for pattern in &given {
-            paths.extend(expand(&folder, pattern)?);
+            let found = expand(&folder, pattern)?;
+            let from_manifest = input.is_empty() && slice.input.is_empty();
+            if found.is_empty() && !from_manifest {
+                let shown = folder.join(pattern);
+                return Err(Failure::configuration(format!("no file matches {}", shown.display()))
+                    .hint("check the pattern; it needs quotes in most shells"));
+            }
+            paths.extend(found);
         }
         if paths.is_empty() {
             return Err(Failure::configuration(format!(
@@ -47,9 +55,13 @@ pub fn find_raw_files(read: &Read, input: &[String]) -> Result<Vec<Vec<RawFile>>
             ))
             .hint(format!(
                 "give some with --input, or put them there (or where $REDPAJAMA_RAW points): \
-                 `redpajama build {} --print` shows the manifest, which says where they come from",
-                read.name
+                 `redpajama sources {name}` says where they come from"
             )));
+        }
+        let paths = paths.iter().map(|path| whole(path)).collect::<Result<Vec<PathBuf>>>()?;
+        if let Some(inside) = paths.iter().find(|path| path.is_dir() && out.starts_with(path)) {
+            let message = format!("the output {} would lie among the input {}", out.display(), inside.display());
+            return Err(Failure::configuration(message).hint("give another folder with --output"));
         }
         let base = common_base(&paths);
         let source = slice.source.build();
@@ -59,9 +71,8 @@ pub fn find_raw_files(read: &Read, input: &[String]) -> Result<Vec<Vec<RawFile>>
         }
         let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
         for file in &files {
-            if let Some(other) = names.insert(&file.name, &file.path) {
-                let twice = if other == file.path { "is given twice" } else { "is the name of two files" };
-                return Err(Failure::usage(format!("{} {twice}: {}", file.name, file.path.display()))
+            if names.insert(&file.name, &file.path).is_some() {
+                return Err(Failure::usage(format!("{} is given twice: {}", file.name, file.path.display()))
                     .hint("name each file once; a folder and a file in it are the same file twice"));
             }
         }
@@ -95,17 +106,27 @@ pub fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The folder that all paths lie in: names of raw files are relative to it, so that they do not
-/// depend on where the corpus lies.
-fn common_base(paths: &[PathBuf]) -> PathBuf {
-    let absolute: Vec<PathBuf> =
-        paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+/// The same path, however it was typed: names of raw files must not depend on that. A link keeps
+/// its own name.
+pub fn whole(path: &Path) -> Result<PathBuf> {
+    let resolve = |path: &Path| path.canonicalize().map_err(Failure::io("cannot find", path));
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !path.ends_with("..") => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Ok(resolve(parent)?.join(name))
+        }
+        _ => resolve(path),
+    }
+}
+
+/// The folder that names of raw files are relative to, so that they do not depend on where the
+/// corpus lies: the folder that was given, or that all given paths lie in.
+pub fn common_base(paths: &[PathBuf]) -> PathBuf {
     let mut base: Option<PathBuf> = None;
-    for path in &absolute {
-        // A folder of raw files is a base itself; whether it is one repository its source knows.
-        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    for path in paths {
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
         base = Some(match base {
-            None => folder,
+            None => folder.to_path_buf(),
             Some(base) => base.iter().zip(folder.iter()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
         });
     }

@@ -14,6 +14,7 @@ use stages::{Finding, Sketch};
 
 use crate::cli::InspectArgs;
 use crate::failure::{Failure, Result};
+use crate::inputs;
 use crate::publish::{PLAN, read_origin};
 use crate::report;
 
@@ -22,7 +23,16 @@ const LINES: usize = 8;
 
 /// Runs `inspect`.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
-    let path = &args.file;
+    for path in &args.files {
+        if args.files.len() > 1 && !args.json {
+            report::print(&format!("{}\n", path.display()));
+        }
+        inspect_one(args, path)?;
+    }
+    Ok(())
+}
+
+fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
     let found = std::fs::metadata(path).map_err(Failure::io("cannot open", path))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if found.is_dir() && path.join(PLAN).is_file() {
@@ -247,8 +257,8 @@ pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
 
 fn raw(show: &mut Show<'_>, path: &Path) -> Result<()> {
     let source = source_for(show.args.slice.as_deref(), path)?.build();
-    let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    let files = source.find(path, &base)?;
+    let path = &inputs::whole(path)?;
+    let files = source.find(path, &inputs::common_base(std::slice::from_ref(path)))?;
     let limits = Limits { max_document: 16 << 20 };
     let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
     struct Showing<'s, 'a>(&'s mut Show<'a>);

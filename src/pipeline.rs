@@ -55,11 +55,11 @@ pub struct Pipeline {
     #[schemars(with = "Option<String>")]
     pub quality_model: Option<Spanned<String>>,
     /// The longest text that is a document; a longer one is unusable (`too_large`).
-    #[serde(default = "max_document")]
+    #[serde(default = "max_document", deserialize_with = "some_bytes")]
     pub max_document: Size,
     /// Raw files are read together until they have this many bytes: the unit of parallel work and of
     /// resuming. Without it, a sixty-fourth of the slice, from 8M to 256M.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_bytes")]
     pub partition: Option<Size>,
     /// The share of records that may be unusable before the run ends with exit code 65; ten
     /// records always may.
@@ -74,6 +74,22 @@ pub struct Pipeline {
 // Ours: 16 MiB is sixteen times the largest file that GitHub's BigQuery export holds.
 fn max_document() -> Size {
     Size(16 << 20)
+}
+
+fn some_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    match Size::deserialize(deserializer)? {
+        Size(0) => Err(de::Error::custom("0 is too small: it is a size from 1 byte")),
+        // Columns count their bytes in 31 bits, and a text has several tokens for each eight bytes.
+        size if size.0 > 256 << 20 => Err(de::Error::custom(format!("{size} is too large: at most 256M"))),
+        size => Ok(size),
+    }
+}
+
+fn maybe_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
+    match Size::deserialize(deserializer)? {
+        Size(0) => Err(de::Error::custom("0 is too small: it is a size from 1 byte")),
+        size => Ok(Some(size)),
+    }
 }
 
 // Ours: beyond one record in twenty the input is not what it was taken for.
@@ -226,9 +242,12 @@ pub fn read(choice: &str, set: &[String]) -> Result<Read> {
 fn find(choice: &str) -> Result<(String, Option<PathBuf>, String, String)> {
     let path = Path::new(choice);
     if path.is_file() {
-        let text = std::fs::read_to_string(path).map_err(Failure::io("cannot read", path))?;
+        let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| Failure::configuration(format!("{choice} is not UTF-8: {}", error.utf8_error())))?;
         let folder = path.parent().map(Path::to_path_buf);
-        return Ok((name_of(path), folder, choice.to_owned(), text));
+        let whole = std::path::absolute(path).map_err(Failure::io("cannot find", path))?;
+        return Ok((name_of(&whole), folder, choice.to_owned(), text));
     }
     let name = name_of(path);
     let file = format!("pipelines/{name}.yaml");
@@ -251,7 +270,7 @@ fn name_of(path: &Path) -> String {
     let relative = !path.has_root() && !parts.iter().any(|part| part == "..");
     match below {
         Some(at) if at < parts.len() => parts[at..].join("/"),
-        // A name that is built in may be given as it is.
+        // A name that is built in may be given as it is; of a file elsewhere it is the file's own.
         _ if relative => parts.iter().filter(|part| *part != ".").cloned().collect::<Vec<_>>().join("/"),
         _ => parts.last().map(|part| part.to_string()).unwrap_or_default(),
     }
@@ -356,6 +375,12 @@ fn friendly(words: &str) -> (String, Option<String>) {
     if words.starts_with("unexpected end of input") {
         return ("the pipeline is empty".to_owned(), Some("`redpajama build github --print` shows one".to_owned()));
     }
+    if words.starts_with("expected sequence start") {
+        return ("expected a list".to_owned(), Some("write it in brackets: `[first, second]`".to_owned()));
+    }
+    if words.starts_with("multiple YAML documents") {
+        return ("a pipeline is one YAML document".to_owned(), Some("remove `---` and what follows it".to_owned()));
+    }
     (words.to_owned(), None)
 }
 
@@ -379,6 +404,25 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
         value = absolute.to_string_lossy().into_owned().into();
     }
     let keys: Vec<&str> = path.split('.').collect();
+    // `stages.NAME` means the stage wherever it stands: among all slices' stages, or a slice's own.
+    if let ["stages", name, ..] = keys[..]
+        && name.parse::<usize>().is_err()
+        && !has_stage(root.get("stages"), name)
+    {
+        let slices = root.get("slices").and_then(|slices| slices.as_object());
+        let own: Vec<String> = slices
+            .into_iter()
+            .flatten()
+            .filter(|(_, slice)| has_stage(slice.get("stages"), name))
+            .map(|(slice, _)| format!("slices.{slice}.{assignment}"))
+            .collect();
+        for assignment in &own {
+            assign(root, assignment)?;
+        }
+        if !own.is_empty() {
+            return Ok(());
+        }
+    }
     let mut at = root;
     for (depth, key) in keys.iter().enumerate() {
         let last = depth + 1 == keys.len();
@@ -401,7 +445,10 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
                     return Err(wrong(format!("no `{key}` in this list")).hint(format!("it has: {}", known.join(", "))));
                 };
                 if last {
-                    items[index] = value;
+                    match items[index].get_mut(key) {
+                        Some(options) => *options = value,
+                        None => items[index] = value,
+                    }
                     return Ok(());
                 }
                 match key.parse::<usize>() {
@@ -423,6 +470,10 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
         };
     }
     Ok(())
+}
+
+fn has_stage(list: Option<&serde_json::Value>, name: &str) -> bool {
+    list.and_then(|list| list.as_array()).is_some_and(|list| list.iter().any(|item| item.get(name).is_some()))
 }
 
 impl Read {
@@ -601,6 +652,8 @@ mod tests {
                 "did you mean `line_count`",
             ),
             ("slices: {}\n", "p.yaml:1:9", "at least one slice", ""),
+            ("slices:\n  c4: {}\npartition: 0\n", "p.yaml:3:12", "0 is too small", ""),
+            ("slices:\n  c4: { input: a.json }\n", "p.yaml:2:16", "expected a list", "[first, second]"),
         ];
         for (yaml, place, says, hint) in rows {
             let message = message(yaml);
@@ -622,11 +675,17 @@ mod tests {
     fn a_key_is_set_wherever_it_lies() {
         let mut value =
             serde_json::json!({"stages": [{"line_length": {"max": 1}}, {"pack": null}], "slices": {"c4": {}}});
-        for assignment in
-            ["stages.line_length.max=5", "stages.pack.shard_tokens=7", "slices.c4.source.require=[text, url]", "a=b=c"]
-        {
+        for assignment in [
+            "stages.line_length.max=5",
+            "stages.pack={shard_tokens: 7}",
+            "slices.c4.source.require=[text, url]",
+            "a=b=c",
+        ] {
             assign(&mut value, assignment).unwrap();
         }
+        let mut own = serde_json::json!({"slices": {"c4": {"stages": [{"license": {}}]}}, "stages": []});
+        assign(&mut own, "stages.license.keep=[mit]").unwrap();
+        assert_eq!(own["slices"]["c4"]["stages"][0]["license"]["keep"][0], "mit");
         let expected = serde_json::json!({
             "stages": [{"line_length": {"max": 5}}, {"pack": {"shard_tokens": 7}}],
             "slices": {"c4": {"source": {"require": ["text", "url"]}}}, "a": "b=c",

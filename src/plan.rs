@@ -145,6 +145,8 @@ pub struct Origin {
     pub format: u32,
     /// The pipeline's name.
     pub pipeline: String,
+    /// Digest of the plan: a catalog that names it is of this plan.
+    pub plan: Digest,
     /// Where the tokenizer lay; `inspect` decodes with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tokenizer_path: Option<PathBuf>,
@@ -169,6 +171,9 @@ pub struct SliceOrigin {
     /// How many records are read, with `--limit`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u64>,
+    /// The size of a partition, if the pipeline sets it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partition: Option<u64>,
 }
 
 /// A partition is closed by the file that brings it to a sixty-fourth of the slice, within these
@@ -329,11 +334,12 @@ impl Plan {
             }
             let mut tasks = Vec::new();
             for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.pass == 2 * level + 1) {
-                let read: Vec<Digest> = group
+                // Findings name raw files by their place in the run.
+                let read: Vec<(Digest, usize)> = group
                     .slices
                     .iter()
-                    .flat_map(|slice| &partitions[self.slices[*slice].partitions.clone()])
-                    .filter_map(|id| *id)
+                    .flat_map(|slice| self.slices[*slice].partitions.clone())
+                    .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)))
                     .collect();
                 let read = Digest::of_value(&("sketches", &stage_key(&group.label, &group.spec), read));
                 groups[index] = Some(Digest::of_value(&("findings", read, group.ranges)));
@@ -414,10 +420,23 @@ impl Plan {
                 max_document: self.limits.max_document as u64,
                 files: self.raw_files[slice.raw_files.clone()].to_vec(),
                 limit,
+                partition: self.partition,
             };
             (slice.name.to_owned(), origin)
         });
-        Origin { format: FORMAT, pipeline: self.name.clone(), tokenizer_path, slices: slices.collect() }
+        Origin {
+            format: FORMAT,
+            pipeline: self.name.clone(),
+            plan: self.identity(),
+            tokenizer_path,
+            slices: slices.collect(),
+        }
+    }
+
+    /// The digest of all tasks: two plans with the same one give the same corpus.
+    pub fn identity(&self) -> Digest {
+        let tasks = self.passes.iter().flat_map(|pass| &pass.tasks).map(|task| task.id);
+        Digest::of_value(&tasks.collect::<Vec<_>>())
     }
 
     /// The signals that documents have after a segment.
@@ -561,6 +580,9 @@ pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
         }
         if old.max_document != new.max_document {
             changes.push(format!("{name}: max_document was {}, is {}", old.max_document, new.max_document));
+        }
+        if old.partition != new.partition {
+            changes.push(format!("{name}: raw files are put together otherwise (partition)"));
         }
         if old.limit != new.limit {
             let words = |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());

@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::inputs::{self, LoadedTokenizer};
 use crate::pipeline::{self, Read};
 use crate::plan::{Plan, Records};
+use crate::size::Size;
 use crate::task::Memory;
 use crate::{metrics, report};
 
@@ -55,7 +56,12 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
     for variable in read.unused_models() {
         report::say(&format!("warning: `{variable}` is set, and no stage of {} uses it", read.file));
     }
-    let files = inputs::find_raw_files(&read, &choice.input)?;
+    let mut out = choice.output.clone().unwrap_or_else(|| PathBuf::from("out").join(&read.name));
+    // `out/` stays out; what follows is clean for messages.
+    if out.as_os_str().is_empty() {
+        out = PathBuf::from(".");
+    }
+    let files = inputs::find_raw_files(&read, &choice.input, &out)?;
     let tokenizer = inputs::load_tokenizer(&read)?;
     let memory = match choice.memory {
         Some(size) => size.0,
@@ -66,20 +72,15 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
     if memory < least {
         return Err(Failure::usage(format!(
             "--memory {} is too little for documents of up to {}",
-            crate::size::Size(memory),
+            Size(memory),
             read.pipeline.max_document
         ))
-        .hint(format!("give at least {}, or set a smaller max_document", crate::size::Size(least))));
+        .hint(format!("give at least {}, or set a smaller max_document", Size(least))));
     }
     let workers = match choice.workers {
         Some(workers) => usize::from(workers),
         None => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
     };
-    let mut out = choice.output.clone().unwrap_or_else(|| PathBuf::from("out").join(&read.name));
-    // `out/` stays out; what follows is clean for messages.
-    if out.as_os_str().is_empty() {
-        out = PathBuf::from(".");
-    }
     let mut models = Models::default();
     let (mut entry, mut tokenizer_path) = (None, None);
     if let Some(loaded) = tokenizer {
@@ -90,22 +91,44 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
     }
     let records = choice.limit.map_or(Records::All, Records::First);
     let plan = Plan::new(&read, entry, files, records)?;
-    Ok(Prepared { read, plan, models, tokenizer_path, out, workers, memory })
+    let prepared = Prepared { read, plan, models, tokenizer_path, out, workers, memory };
+    let wanted = prepared.wanted_memory();
+    if memory < wanted {
+        report::say(&format!(
+            "warning: --memory {} may be exceeded: with {workers} workers and documents of up to {}, {} is safe",
+            Size(memory),
+            prepared.read.pipeline.max_document,
+            Size(wanted)
+        ));
+    }
+    Ok(prepared)
 }
 
+/// What the writers of a live task hold beside its queue and its sorter.
+const WRITERS: u64 = 24 << 20;
+/// How often the largest document may lie in memory: as a line, as text, in the columns, pages and
+/// compressed pages of the writers, and once more in what the allocator keeps.
+const COPIES: u64 = 16;
+
 impl Prepared {
-    /// How many tasks are live, and what memory each has.
-    pub fn shares(&self, tasks: usize) -> (usize, Memory) {
-        // What the process takes whatever it does, the tokenizer with the caches of each worker …
+    /// What the process takes whatever it does: the tokenizer, with caches for each worker.
+    fn fixed_memory(&self) -> u64 {
         let tokenizer =
             if self.models.tokenizer.is_some() { (72 << 20) + (self.workers as u64) * (8 << 20) } else { 0 };
-        let fixed = (16 << 20) + tokenizer;
-        let left = self.memory.saturating_sub(fixed).max(16 << 20);
-        // … and what the writers of a live task hold beside its queue and its sorter.
-        let writers: u64 = 24 << 20;
-        let live = (left / (writers + (16 << 20))).clamp(1, self.workers.min(tasks).max(1) as u64);
+        (16 << 20) + tokenizer
+    }
+
+    /// Memory with which one live task stays inside, though every document be as long as allowed.
+    fn wanted_memory(&self) -> u64 {
+        self.fixed_memory() + WRITERS + COPIES * self.read.pipeline.max_document.0
+    }
+
+    /// How many tasks are live, and what memory each has.
+    pub fn shares(&self, tasks: usize) -> (usize, Memory) {
+        let left = self.memory.saturating_sub(self.fixed_memory()).max(16 << 20);
+        let live = (left / (WRITERS + (16 << 20))).clamp(1, self.workers.min(tasks).max(1) as u64);
         // The allocator keeps about as much again as is in use.
-        let each = (left / live).saturating_sub(writers).max(12 << 20);
+        let each = (left / live).saturating_sub(WRITERS).max(12 << 20);
         let queue = (each / 6).min(64 << 20) as usize;
         let sort = (each / 8).min(512 << 20) as usize;
         (live as usize, Memory { queue, sort })
@@ -116,9 +139,16 @@ impl Prepared {
 pub fn print_choice(choice: &Choice) -> Result<()> {
     let read = choose(choice)?;
     report::print(&format!("# {}\n{}\n", read.file, read.text.trim_end()));
+    if let Some(slice) = &choice.slice {
+        report::print(&format!("\n# --slice {slice}: of its slices, this one alone\n"));
+    }
+    // What is printed can be used as a pipeline: manifests are comments in it.
     for (name, _) in &read.pipeline.slices.0 {
         if let Some((file, text)) = crate::manifest::text(name) {
-            report::print(&format!("---\n# {file}\n{}\n", text.trim_end()));
+            report::print(&format!("\n# {file}\n#\n"));
+            for line in text.trim_end().lines() {
+                report::print(&format!("# {line}\n"));
+            }
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use corpus::Counts;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::metrics::{Event, Observer};
-use crate::report::{duration, number, say};
+use crate::report::{count, duration, number, say};
 
 /// Without a terminal, a line every so often.
 const EVERY: Duration = Duration::from_secs(5);
@@ -90,7 +90,7 @@ impl Progress {
             read.bytes as f64 / 1e6 / seconds
         );
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
-        for (reason, tally) in self.counts.dropped.iter().chain(&self.counts.unusable) {
+        for (reason, tally) in &self.counts.dropped {
             *reasons.entry(reason).or_default() += tally.documents;
         }
         let mut sorted: Vec<_> = reasons.into_iter().collect();
@@ -100,6 +100,10 @@ impl Progress {
             let first: Vec<String> =
                 sorted.iter().take(3).map(|(reason, count)| format!("{reason} {}", number(*count))).collect();
             words += &format!(", {} dropped ({})", number(all), first.join(", "));
+        }
+        let unusable = self.counts.all_unusable().documents;
+        if unusable > 0 {
+            words += &format!(", {} unusable", number(unusable));
         }
         let share = self.share();
         if share > 0.02 && seconds > 1.0 {
@@ -131,8 +135,7 @@ impl Observer for Progress {
                 let passes = self.passes;
                 *self = Progress { passes, ..Progress::with(self.bar.take()) };
                 (self.bytes, self.text, self.tasks.1) = (*bytes, *text, *tasks);
-                let count = if *tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
-                self.line(&format!("pass {pass} of {passes}: {about} ({count})"));
+                self.line(&format!("pass {pass} of {passes}: {about} ({})", count(*tasks as u64, "task")));
             }
             Event::Progress { counts } => {
                 self.counts.merge(counts);

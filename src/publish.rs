@@ -15,26 +15,41 @@ use crate::report;
 /// Where the plan of a run lies.
 pub const PLAN: &str = "plan.json";
 
-/// Refuses a folder that is another pipeline's, or nobody's.
-pub fn check_out(prepared: &Prepared, store: &Store) -> Result<Option<Origin>> {
+/// Refuses a folder that is another pipeline's, or nobody's, or holds a finished corpus of more
+/// than this run would make.
+pub fn check_out(prepared: &Prepared, store: &Store, limit: Option<u64>, replace: bool) -> Result<Option<Origin>> {
     let out = &prepared.out;
+    let other = |pipeline: &str| {
+        let message =
+            format!("{} holds a run of pipeline `{pipeline}`, not of `{}`", out.display(), prepared.plan.name);
+        Failure::configuration(message).hint("give another folder with --output")
+    };
     if store.has(PLAN) {
         let origin = read_origin(store)?;
         if origin.pipeline != prepared.plan.name {
-            return Err(Failure::configuration(format!(
-                "{} holds a run of pipeline `{}`, not of `{}`",
-                out.display(),
-                origin.pipeline,
-                prepared.plan.name
-            ))
-            .hint("give another folder with --output"));
+            return Err(other(&origin.pipeline));
+        }
+        let limits = |origin: &Origin| -> BTreeMap<String, Option<u64>> {
+            origin.slices.iter().map(|(name, slice)| (name.clone(), slice.limit)).collect()
+        };
+        let now = prepared.plan.origin(limit, None);
+        if store.has(CATALOG) && limits(&origin) != limits(&now) && !replace {
+            let message = format!("{} holds a finished corpus of other slices or another --limit", out.display());
+            return Err(Failure::configuration(message)
+                .hint("give another folder with --output, or --replace to put the new corpus in its place"));
         }
         return Ok(Some(origin));
     }
+    if store.has(CATALOG) {
+        let catalog = read_catalog(store)?;
+        return if catalog.pipeline == prepared.plan.name { Ok(None) } else { Err(other(&catalog.pipeline)) };
+    }
+    const OURS: [&str; 7] = ["commits", "between", "documents", "dropped", "shards", "metrics.jsonl", "lost+found"];
     let foreign = match std::fs::read_dir(out) {
         Ok(entries) => entries.filter_map(|entry| entry.ok()).map(|entry| entry.file_name()).find(|name| {
             let name = name.to_string_lossy();
-            !name.starts_with('.') && !["commits", "between", "lost+found"].contains(&&*name)
+            !name.starts_with('.')
+                && !(OURS.contains(&&*name) && (store.root().join("commits").is_dir() || name == "lost+found"))
         }),
         Err(_) => None,
     };
@@ -52,8 +67,10 @@ pub fn check_out(prepared: &Prepared, store: &Store) -> Result<Option<Origin>> {
 /// What the last plan in a folder was made of.
 pub fn read_origin(store: &Store) -> Result<Origin> {
     let bytes = store.read(PLAN)?;
-    let origin: Origin = serde_json::from_slice(&bytes)
-        .map_err(|error| corpus::Error::damaged(store.path(PLAN), format!("is no plan: {error}")))?;
+    let origin: Origin = serde_json::from_slice(&bytes).map_err(|error| {
+        let failure = Failure::new(Code::Damaged, format!("{} is no plan: {error}", store.path(PLAN).display()));
+        failure.hint("remove it and run the same `build` again: commits and catalog tell all that it needs")
+    })?;
     if origin.format != FORMAT {
         return Err(Failure::configuration(format!(
             "{} is of format {}, and this version of redpajama writes {FORMAT}",
@@ -129,14 +146,18 @@ pub fn check_allowances(prepared: &Prepared, ledger: &Ledger<'_>) -> Result<()> 
         let files = reads.len();
         let damaged: Vec<_> = reads.into_iter().filter(|read| read.damage.is_some()).collect();
         let unusable = counts.all_unusable().documents;
+        for read in &damaged {
+            let damage = read.damage.as_deref().unwrap_or_default();
+            report::say(&format!("warning: {} is damaged: {damage}; what came before was read", read.name));
+        }
         let allowed = (prepared.read.pipeline.allow_unusable.0 * counts.read.documents as f64).max(10.0);
         let words: Vec<String> = counts
             .unusable
             .iter()
             .map(|(reason, tally)| format!("{reason} {}", report::number(tally.documents)))
             .collect();
-        let dropped = format!("OUT/dropped/{} names each of them", slice.name);
-        if unusable as f64 > allowed {
+        let dropped = format!("{} names each of them", prepared.out.join("dropped").join(slice.name).display());
+        if unusable as f64 > allowed || (unusable == counts.read.documents && unusable > 0) {
             return Err(Failure::new(
                 Code::Damaged,
                 format!(
@@ -201,8 +222,11 @@ pub fn make_catalog(plan: &Plan, ledger: &Ledger<'_>) -> Result<Catalog> {
         pipeline: plan.name.clone(),
         pipeline_digest: plan.digest,
         tokenizer: plan.tokenizer.clone(),
+        plan: plan.identity(),
         slices,
-    })
+        digest: None,
+    }
+    .sealed())
 }
 
 /// Removes what the catalog does not name, unless another run is under way in the same folder.
@@ -210,6 +234,10 @@ pub fn sweep(store: &Store, plan: &Plan, catalog: &Catalog, keep_between: bool) 
     let known: BTreeSet<&str> = catalog.outputs().map(|output| output.name.as_str()).collect();
     let tasks: BTreeSet<Digest> = plan.passes.iter().flat_map(|pass| &pass.tasks).map(|task| task.id).collect();
     store.alone(|| {
+        // Another run may have published its own since, and left.
+        if read_catalog(store).ok().as_ref() != Some(catalog) {
+            return Ok(());
+        }
         for folder in ["documents", "dropped", "shards"] {
             for name in store.list(folder)? {
                 if !known.contains(name.as_str()) {

@@ -53,6 +53,11 @@ pub fn number(value: u64) -> String {
     out
 }
 
+/// So many of something: `1 task`, `2 tasks`.
+pub fn count(value: u64, what: &str) -> String {
+    format!("{} {what}{}", number(value), if value == 1 { "" } else { "s" })
+}
+
 /// A span of time as people say it.
 pub fn duration(seconds: f64) -> String {
     match seconds {
@@ -143,7 +148,7 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
     let mut row = |what: &str, value: String| rows.push(vec![what.to_owned(), value]);
     if let Some(tokenizer) = &catalog.tokenizer {
         let shards: usize = catalog.slices.values().map(|slice| slice.shards.len()).sum();
-        row("tokens", format!("{} ({}), in {shards} shards", number(all.tokens), tokenizer.name));
+        row("tokens", format!("{} ({}), in {}", number(all.tokens), tokenizer.name, count(shards as u64, "shard")));
     }
     row("text kept", format!("{} after edits", Size(all.text_bytes)));
     row("on disk", Size(disk).to_string());
@@ -170,12 +175,9 @@ pub fn idle_stages(catalog: &Catalog) -> Vec<String> {
     let mut idle = Vec::new();
     for (name, slice) in &catalog.slices {
         for (label, stage) in &slice.counts.stages {
-            if stage.dropped + stage.edited + stage.measured == 0 {
-                let seen = match stage.seen {
-                    0 => "saw no document".to_owned(),
-                    seen => format!("touched none of {} documents", number(seen)),
-                };
-                idle.push(format!("{name}: stage {label} {seen}"));
+            // One that saw nothing is not to blame: those before it dropped all.
+            if stage.dropped + stage.edited + stage.measured == 0 && stage.seen > 0 {
+                idle.push(format!("{name}: stage {label} touched none of {}", count(stage.seen, "document")));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `plan`: what `build` would do, and what it would take.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use corpus::store::Store;
 
@@ -21,7 +22,7 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
     }
     let prepared = prepare(choice)?;
     let store = Store::open(&prepared.out);
-    let before = check_out(&prepared, &store)?;
+    let before = check_out(&prepared, &store, choice.limit, true)?;
     let plan = &prepared.plan;
     let needed = plan.without(&Ledger::new(&store))?;
     let mut out = String::new();
@@ -54,10 +55,10 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
     for (number, (pass, needed)) in plan.passes.iter().zip(&needed).enumerate() {
         let to_run = needed.iter().filter(|why| why.is_some()).count();
         line(format!(
-            "pass {}: {} · {} tasks, {} done, {} to run",
+            "pass {}: {} · {}, {} done, {} to run",
             number + 1,
             pass.about,
-            pass.tasks.len(),
+            report::count(pass.tasks.len() as u64, "task"),
             pass.tasks.len() - to_run,
             to_run
         ));
@@ -79,7 +80,7 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
     }
     let estimate = match args.no_estimate || needed.iter().flatten().all(|why| why.is_none()) {
         true => None,
-        false => Some(estimate::measure(&prepared)?),
+        false => Some(estimate::measure(&prepared, &AtomicBool::new(false))?),
     };
     if let Some(estimate) = &estimate {
         line(format!("estimate, of the whole: {}", estimate.words()));

@@ -13,8 +13,8 @@ use crate::report::{number, say};
 use crate::size::Size;
 use crate::{export, inputs};
 
-/// Texts between the reader and the trainer.
-const QUEUE: usize = 256;
+/// Texts between the reader and the trainer, each of up to 16 MiB.
+const QUEUE: usize = 4;
 
 /// Runs `train-tokenizer`.
 pub fn train(args: &TrainTokenizerArgs) -> Result<()> {
@@ -77,8 +77,8 @@ fn read(args: &TrainTokenizerArgs, paths: &[PathBuf], send: crossbeam_channel::S
             continue;
         }
         let source = source_for(args.slice.as_deref(), path)?.build();
-        let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        let files = source.find(path, &base)?;
+        let path = &inputs::whole(path)?;
+        let files = source.find(path, &inputs::common_base(std::slice::from_ref(path)))?;
         match source.read(&files, Limits { max_document: 16 << 20 }, scratch.path(), &mut sending) {
             Ok(()) => {}
             Err(sources::Error::Stopped) => return Ok(()),

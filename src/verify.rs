@@ -25,7 +25,7 @@ pub fn status(args: &StatusArgs) -> Result<()> {
         let slices: Vec<&String> = origin.slices.keys().collect();
         let counts = catalog.as_ref().map(all_counts);
         let value = serde_json::json!({
-            "pipeline": origin.pipeline, "complete": catalog.is_some(), "commits": commits, "slices": slices,
+            "pipeline": origin.pipeline, "complete": catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan), "commits": commits, "slices": slices,
             "counts": counts,
         });
         report::print(&format!("{value}\n"));
@@ -37,11 +37,15 @@ pub fn status(args: &StatusArgs) -> Result<()> {
         let stages: Vec<&str> = slice.stages.iter().map(|(label, _)| label.as_str()).collect();
         report::print(&format!("  {name}: {} raw files, {}; {}\n", slice.files.len(), Size(bytes), stages.join(" → ")));
     }
+    let current = catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan);
     let Some(catalog) = catalog else {
         report::print("not finished: run the same `build` again, it goes on where it stopped\n");
         return Ok(());
     };
-    report::print("finished:\n");
+    report::print(match current {
+        true => "finished:\n",
+        false => "the present plan is not finished (run the same `build` again); finished before, by another plan:\n",
+    });
     for (name, slice) in &catalog.slices {
         let sizes: u64 = slice.outputs().map(|output| output.bytes).sum();
         report::print(&format!(
@@ -61,6 +65,9 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
     let store = Store::open(&args.out);
     let catalog = read_catalog(&store)?;
     let mut faults: Vec<String> = Vec::new();
+    if !catalog.is_whole() {
+        faults.push(format!("{}: was changed since it was written", store.path(CATALOG).display()));
+    }
     let mut bytes = 0;
     let mut files = 0;
     for output in catalog.outputs() {

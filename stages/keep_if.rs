@@ -23,6 +23,7 @@ pub struct KeepIf {
 /// Where a signal has to lie.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct Bounds {
     /// The least value kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +31,31 @@ pub struct Bounds {
     /// The greatest value kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+}
+
+/// Bounds as they are written, before they are checked.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    min: Option<f64>,
+    #[serde(default)]
+    max: Option<f64>,
+}
+
+impl TryFrom<Written> for Bounds {
+    type Error = String;
+
+    fn try_from(Written { min, max }: Written) -> Result<Bounds, String> {
+        match (min, max) {
+            (None, None) => Err("a rule without `min` or `max` keeps everything".to_owned()),
+            (Some(min), Some(max)) if min > max => Err(format!("nothing lies from {min} to {max}")),
+            _ if min.or(max).is_some_and(f64::is_nan) || max.is_some_and(f64::is_nan) => {
+                Err("a bound is a number".to_owned())
+            }
+            _ => Ok(Bounds { min, max }),
+        }
+    }
 }
 
 impl Stage for KeepIf {
@@ -78,6 +104,13 @@ mod tests {
         judged("line_count: { min: 2, max: 5 }", 5, "kept");
         judged("line_count: { min: 2, max: 5 }", 6, "signal_too_high");
         judged("line_count: { max: 5 }", -1, "kept");
+    }
+
+    #[test]
+    fn a_rule_that_means_nothing_is_an_error() {
+        for rules in ["line_count: {}", "line_count: { min: 3, max: 1 }", "line_count: { min: .nan }"] {
+            assert!(serde_saphyr::from_str::<KeepIf>(rules).is_err(), "{rules}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use corpus::{Document, Evidence, Reason, Tokenizer, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Stage, Workspace};
+use crate::{NonNegative, Stage, Workspace};
 
 /// Keeps documents with enough letters for each of their tokens.
 ///
@@ -17,20 +17,19 @@ use crate::{Stage, Workspace};
 #[serde(deny_unknown_fields, default)]
 pub struct LettersPerToken {
     /// Fewest letters per token kept.
-    #[schemars(range(min = 0))]
-    pub min: f64,
+    pub min: NonNegative,
 }
 
 impl Default for LettersPerToken {
     fn default() -> Self {
-        LettersPerToken { min: 1.5 }
+        LettersPerToken { min: NonNegative(1.5) }
     }
 }
 
 impl LettersPerToken {
     /// The stage, with the tokenizer that it counts by.
     pub fn with(self, tokenizer: Arc<dyn Tokenizer>) -> impl Stage {
-        Counting { min: self.min, tokenizer }
+        Counting { min: self.min.0, tokenizer }
     }
 }
 

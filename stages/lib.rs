@@ -30,16 +30,12 @@ pub mod tokenize;
 pub mod tokenizer;
 
 pub use dedup::{Dedup, Finding, Key, Rank, Sketch};
-pub use spec::{Built, Kind, Models, Positive, Share, StageSpec, Told, told};
+pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, told};
 
-/// Scratch that a worker lends to the stages, kept from document to document.
+/// Scratch that a worker lends to the stages, kept from document to document: a stage that needs
+/// room finds it here instead of making it anew.
 #[derive(Debug, Default)]
-pub struct Workspace {
-    /// A string to build an edited text in.
-    pub text: String,
-    /// Room for bytes.
-    pub bytes: Vec<u8>,
-}
+pub struct Workspace {}
 
 /// Looks at one document: pure, and nothing in the data can make it fail.
 pub trait Stage: Send + Sync {

@@ -4,7 +4,7 @@ use corpus::{Document, Evidence, Reason, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Stage, Workspace};
+use crate::{NonNegative, Stage, Workspace};
 
 /// Keeps documents whose longest line and mean line stay within bounds.
 ///
@@ -17,12 +17,12 @@ pub struct LineLength {
     /// Longest line kept, in characters.
     pub max: usize,
     /// Longest mean line kept, in characters.
-    pub max_mean: f64,
+    pub max_mean: NonNegative,
 }
 
 impl Default for LineLength {
     fn default() -> Self {
-        LineLength { max: 1000, max_mean: 100.0 }
+        LineLength { max: 1000, max_mean: NonNegative(100.0) }
     }
 }
 
@@ -33,8 +33,8 @@ impl Stage for LineLength {
             let evidence = Evidence::bound(lines.longest as f64, self.max as f64);
             return Verdict::Drop(Reason("line_too_long"), evidence);
         }
-        if lines.mean() > self.max_mean {
-            let evidence = Evidence::bound(lines.mean(), self.max_mean);
+        if lines.mean() > self.max_mean.0 {
+            let evidence = Evidence::bound(lines.mean(), self.max_mean.0);
             return Verdict::Drop(Reason("lines_too_long_on_average"), evidence);
         }
         Verdict::Keep

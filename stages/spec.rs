@@ -69,6 +69,21 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
+/// A number from 0, and not an infinite one; anything else is an error at the very value.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, JsonSchema)]
+#[schemars(transparent, extend("minimum" = 0))]
+pub struct NonNegative(pub f64);
+
+impl<'de> Deserialize<'de> for NonNegative {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<NonNegative, D::Error> {
+        let value = f64::deserialize(deserializer)?;
+        if value.is_finite() && value >= 0.0 {
+            return Ok(NonNegative(value));
+        }
+        Err(serde::de::Error::custom(format!("{value} is not a number from 0")))
+    }
+}
+
 /// A whole number from 1; 0 is an error at the very value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[schemars(transparent, extend("minimum" = 1))]

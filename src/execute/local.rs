@@ -33,19 +33,19 @@ impl Executor for Local {
         }
         let failure: Mutex<Option<Failure>> = Mutex::new(None);
         let next = AtomicUsize::new(0);
-        let (jobs, queue) = crossbeam_channel::unbounded();
+        let (handfuls, queue) = crossbeam_channel::unbounded();
         std::thread::scope(|scope| {
             for _ in 0..self.workers {
                 let queue = queue.clone();
                 scope.spawn(move || task::work(&queue, run.permits));
             }
             for _ in 0..self.live.min(tasks.len()) {
-                let jobs = jobs.clone();
+                let handfuls = handfuls.clone();
                 let (failure, next, segments) = (&failure, &next, &segments);
                 scope.spawn(move || {
                     while !run.stop.load(Ordering::Relaxed) {
                         let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                        if let Err(error) = run_one(run, pass, task, segments, &jobs) {
+                        if let Err(error) = run_one(run, pass, task, segments, &handfuls) {
                             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                             run.stop.store(true, Ordering::Relaxed);
                         }
@@ -53,7 +53,7 @@ impl Executor for Local {
                 });
             }
             // The workers end when the last live task lets go of its end.
-            drop(jobs);
+            drop(handfuls);
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
@@ -68,7 +68,7 @@ fn run_one(
     pass: usize,
     task: &Task,
     segments: &BTreeMap<(usize, usize), Arc<Segment>>,
-    jobs: &crossbeam_channel::Sender<task::Job>,
+    handfuls: &crossbeam_channel::Sender<task::Handful>,
 ) -> Result<()> {
     let ledger = Ledger::new(run.store);
     // Another run in the same folder may have been faster.
@@ -83,7 +83,7 @@ fn run_one(
         TaskKind::Resolve { .. } => None,
     };
     let bytes = task::bytes_of(run, task);
-    let Some((commit, cost)) = task::run(run, task, segment, jobs)? else { return Ok(()) };
+    let Some((commit, cost)) = task::run(run, task, segment, handfuls)? else { return Ok(()) };
     let counts = &commit.counts;
     run.observers.event(&Event::TaskDone { pass: pass + 1, task: task.id, bytes, counts, cost: &cost });
     Ok(())

@@ -44,6 +44,21 @@ impl Observer for Collect {
     }
 }
 
+/// How many tasks may be live, so that all their files can be open: each reads the findings of all
+/// ranges at once. The system's soft limit is raised as far as it lets us.
+fn live_by_files(plan: &plan::Plan) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let allowed = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let ranges = plan.groups.iter().map(|group| group.ranges).max().unwrap_or(0) as u64;
+    let each = ranges + 32;
+    (allowed.unwrap_or(1 << 20).saturating_sub(64) / each).max(1) as usize
+}
+
 /// Runs the tasks that are needed, pass by pass. `text` is how much text the raw files hold, if
 /// that was estimated.
 pub fn execute(
@@ -76,7 +91,17 @@ pub fn execute(
             continue;
         }
         let (live, memory) = prepared.shares(tasks.len());
-        let run = Run { plan, store, models: &prepared.models, observers: &observers, stop, permits: &permits, memory };
+        let live = live.min(live_by_files(plan));
+        let run = Run {
+            plan,
+            store,
+            models: &prepared.models,
+            observers: &observers,
+            stop,
+            permits: &permits,
+            memory,
+            sketches: Default::default(),
+        };
         let bytes = tasks.iter().map(|task| task::bytes_of(&run, task)).sum();
         let begun = Instant::now();
         let text = if number == 0 { text } else { Some(bytes) };

@@ -36,6 +36,15 @@ impl Drop for Permit<'_> {
     }
 }
 
+/// Sets a flag when it is dropped, also by a panic.
+pub struct SetOnDrop<'f>(pub &'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Bytes of documents between a task's reader and its writer.
 pub struct Budget {
     used: Mutex<usize>,

@@ -7,24 +7,24 @@ mod segment;
 mod writing;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use corpus::Counts;
 use corpus::catalog::FORMAT;
 use corpus::sorted::{SortedFile, Sorter};
 use corpus::store::Store;
-use corpus::{Counts, Error};
 use crossbeam_channel::{Receiver, Sender};
 use stages::{Built, Finding, Models, Sketch};
 
-use bounds::Budget;
 pub use bounds::Permits;
+use bounds::{Budget, SetOnDrop};
 use reading::Hand;
-pub use segment::{Job, Segment, work};
+pub use segment::{Handful, Segment, work};
 use segment::{Message, Worked};
 use writing::Writing;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Commit, Ledger};
 use crate::metrics::{Cost, Event, Observers, thread_cpu};
 use crate::plan::{Plan, Task, TaskKind};
@@ -45,7 +45,12 @@ pub struct Run<'r> {
     pub permits: &'r Permits,
     /// How memory is shared out.
     pub memory: Memory,
+    /// Names of sketch files by dedup, as far as they were asked for.
+    pub sketches: Mutex<BTreeMap<usize, SketchFiles>>,
 }
+
+/// Names of sketch files, each with the place of its first raw file in the run.
+type SketchFiles = Arc<Vec<(String, u32)>>;
 
 /// The memory of one live task, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -61,19 +66,19 @@ pub fn run(
     run: &Run<'_>,
     task: &Task,
     segment: Option<&Arc<Segment>>,
-    jobs: &Sender<Job>,
+    workers: &Sender<Handful>,
 ) -> Result<Option<(Commit, Cost)>> {
     let ledger = Ledger::new(run.store);
     let done = match task.kind {
         TaskKind::Documents { partition, segment: number } => {
             let Some(segment) = segment else { return Ok(None) };
-            Documents { run, task, partition, number, segment }.run(jobs)?
+            Documents { run, task, partition, number, segment }.run(workers)?
         }
         TaskKind::Resolve { group, range } => resolve(run, task, group, range)?,
     };
     let Some((commit, cost)) = done else { return Ok(None) };
     if let Some(imbalance) = commit.counts.imbalance() {
-        return Err(Failure::new(crate::failure::Code::Failed, format!("task {}: {imbalance}", task.id.short()))
+        return Err(Failure::new(Code::Failed, format!("task {}: {imbalance}", task.id.short()))
             .hint("a document was lost or doubled, which must never happen: please report it"));
     }
     ledger.commit(&task.id, &commit)?;
@@ -89,17 +94,17 @@ struct Documents<'t> {
 }
 
 impl Documents<'_> {
-    fn run(&self, jobs: &Sender<Job>) -> Result<Option<(Commit, Cost)>> {
+    fn run(&self, workers: &Sender<Handful>) -> Result<Option<(Commit, Cost)>> {
         let budget = Budget::new(self.run.memory.queue);
         // A task that fails stops its own reader, not the run's other tasks.
         let abandoned = AtomicBool::new(false);
         let (reply, messages) = crossbeam_channel::unbounded();
         std::thread::scope(|scope| {
-            let hand = Hand::new(self, &budget, &abandoned, jobs.clone(), reply);
+            let hand = Hand::new(self, &budget, &abandoned, workers.clone(), reply);
             scope.spawn(move || hand.read());
-            let written = self.write(&messages, &budget);
-            abandoned.store(true, Ordering::Relaxed);
-            written
+            // However writing ends, its reader must not wait for it.
+            let _abandoned = SetOnDrop(&abandoned);
+            self.write(&messages, &budget)
         })
     }
 
@@ -180,28 +185,16 @@ fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result<Opt
     };
     let from = bound(range).unwrap_or([0; Sketch::WIDTH]);
     let below = bound(range + 1);
-    let ledger = Ledger::new(run.store);
     let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
-    for slice in &spec.slices {
-        let slice = &plan.slices[*slice];
-        let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
-        for partition in slice.partitions.clone() {
-            if run.stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let task = plan.documents_task(partition, segment);
-            let commit = match task {
-                Some(task) => ledger.commit_of(&task.id)?,
-                None => None,
-            };
-            let Some(file) = commit.and_then(|commit| commit.sketches) else {
-                let detail = format!("the sketches of partition {partition} are missing");
-                return Err(Error::damaged(run.store.root(), detail).into());
-            };
-            // One file at a time is open, however many partitions there are.
-            for sketch in SortedFile::open(&run.store.path(&file.name))?.range(from, below, 256 << 10)? {
-                sketches.push(sketch?)?;
-            }
+    for (name, first_file) in sketch_files(run, group)?.iter() {
+        if run.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        // One file at a time is open, however many partitions there are.
+        for sketch in SortedFile::open(&run.store.path(name))?.range(from, below, 256 << 10)? {
+            let mut sketch = Sketch::from_bytes(sketch?);
+            sketch.rank.raw_file += first_file;
+            sketches.push(sketch.to_bytes())?;
         }
     }
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
@@ -213,6 +206,40 @@ fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result<Opt
     let commit = Commit { format: FORMAT, findings, ..Commit::default() };
     let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
+}
+
+/// The sketches of all partitions that a dedup compares, each with the place of its first raw file
+/// in the run. Every range asks for them, so they are looked up once.
+fn sketch_files(run: &Run<'_>, group: usize) -> Result<SketchFiles> {
+    let mut known = run.sketches.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(files) = known.get(&group) {
+        return Ok(files.clone());
+    }
+    let plan = run.plan;
+    let ledger = Ledger::new(run.store);
+    let mut files = Vec::new();
+    for slice in plan.groups[group].slices.iter().map(|slice| &plan.slices[*slice]) {
+        let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
+        for partition in slice.partitions.clone() {
+            let commit = match plan.documents_task(partition, segment) {
+                Some(task) => ledger.commit_of(&task.id)?,
+                None => None,
+            };
+            let Some(file) = commit.and_then(|commit| commit.sketches) else {
+                return Err(gone(run, &format!("the sketches of partition {partition} of {}", slice.name)));
+            };
+            files.push((file.name, plan.partitions[partition].files.start as u32));
+        }
+    }
+    let files = Arc::new(files);
+    known.insert(group, files.clone());
+    Ok(files)
+}
+
+/// Something that an earlier task left is no longer there.
+fn gone(run: &Run<'_>, what: &str) -> Failure {
+    let message = format!("{what} have vanished from {}", run.store.root().display());
+    Failure::new(Code::Failed, message).hint("another run may have cleaned up there: run the same command again")
 }
 
 fn file_label(label: &str) -> String {

@@ -16,8 +16,9 @@ use sources::{Record, Sink};
 use stages::{Finding, Rank};
 
 use super::bounds::{Budget, Permit};
-use super::segment::{Item, Job, Message};
+use super::segment::{Handful, Item, Message};
 use super::{Documents, Run, resolves};
+use crate::failure::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::metrics::{Cost, thread_cpu};
 use crate::plan::{Plan, Task};
@@ -30,7 +31,7 @@ pub struct Hand<'t> {
     task: &'t Documents<'t>,
     budget: &'t Budget,
     abandoned: &'t AtomicBool,
-    jobs: Sender<Job>,
+    workers: Sender<Handful>,
     reply: Sender<Message>,
     items: Vec<Item>,
     bytes: usize,
@@ -46,7 +47,7 @@ impl<'t> Hand<'t> {
         task: &'t Documents<'t>,
         budget: &'t Budget,
         abandoned: &'t AtomicBool,
-        jobs: Sender<Job>,
+        workers: Sender<Handful>,
         reply: Sender<Message>,
     ) -> Hand<'t> {
         let left = task.run.plan.partitions[task.partition].cap.unwrap_or(u64::MAX);
@@ -54,7 +55,7 @@ impl<'t> Hand<'t> {
             task,
             budget,
             abandoned,
-            jobs,
+            workers,
             reply,
             items: Vec::new(),
             bytes: 0,
@@ -66,7 +67,23 @@ impl<'t> Hand<'t> {
     }
 
     /// Reads to the end and says so; a reader that was stopped goes without a word.
-    pub fn read(mut self) {
+    pub fn read(self) {
+        let reply = self.reply.clone();
+        // Nothing in the data may make a source fail; if one does after all, its task must hear of it.
+        let said = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.read_all())) {
+            Ok(said) => said,
+            Err(_) => {
+                let failure = Failure::new(Code::Failed, "a source ended in a panic");
+                Some(Message::Failed(failure.hint("please report it, with what is written above")))
+            }
+        };
+        if let Some(message) = said {
+            // A task that has failed no longer listens.
+            let _ = reply.send(message);
+        }
+    }
+
+    fn read_all(mut self) -> Option<Message> {
         let start = thread_cpu();
         sources::take_decoding_seconds();
         self.permit = Some(self.task.run.permits.acquire());
@@ -82,12 +99,11 @@ impl<'t> Hand<'t> {
         if decoding > 0.0 {
             cost.insert("decompress".to_owned(), decoding);
         }
-        let message = match read {
-            Ok(()) => Message::Read { handfuls: self.number, reads: std::mem::take(&mut self.reads), cost },
-            Err(sources::Error::Stopped) => return,
-            Err(sources::Error::World(error)) => Message::Failed(error.into()),
-        };
-        let _ = self.reply.send(message);
+        match read {
+            Ok(()) => Some(Message::Read { handfuls: self.number, reads: std::mem::take(&mut self.reads), cost }),
+            Err(sources::Error::Stopped) => None,
+            Err(sources::Error::World(error)) => Some(Message::Failed(error.into())),
+        }
     }
 
     fn read_raw(&mut self) -> sources::Result<()> {
@@ -132,7 +148,11 @@ impl<'t> Hand<'t> {
             None => None,
         };
         let Some(between) = commit.and_then(|commit| commit.between) else {
-            return Err(Error::damaged(run.store.root(), "the pass before has left no documents").into());
+            let detail = format!(
+                "what the pass before kept of partition {} is gone: run the same command again",
+                task.partition
+            );
+            return Err(Error::damaged(run.store.path("between"), detail).into());
         };
         let group = plan.slices[partition.slice].dedups[task.number - 1];
         let mut findings = Findings::open(run, group, partition.files.clone())?;
@@ -177,7 +197,7 @@ impl<'t> Hand<'t> {
         if !self.budget.take(self.bytes, self.abandoned) || stop.load(Ordering::Relaxed) {
             return Err(sources::Error::Stopped);
         }
-        let job = Job {
+        let handful = Handful {
             segment: self.task.segment.clone(),
             items: std::mem::take(&mut self.items),
             number: self.number,
@@ -185,7 +205,7 @@ impl<'t> Hand<'t> {
             reply: self.reply.clone(),
         };
         self.number += 1;
-        if self.jobs.send(job).is_err() {
+        if self.workers.send(handful).is_err() {
             return Err(sources::Error::Stopped);
         }
         self.permit = Some(self.task.run.permits.acquire());
@@ -254,8 +274,9 @@ impl Findings {
         let mut findings = Findings { ranges: Vec::new(), heads: Default::default() };
         for task in tasks {
             let Some(found) = ledger.commit_of(&task.id)?.and_then(|commit| commit.findings) else {
-                let detail = format!("the findings of {} are missing", run.plan.groups[group].label);
-                return Err(Error::damaged(run.store.root(), detail));
+                let label = &run.plan.groups[group].label;
+                let detail = format!("the findings of {label} are gone: run the same command again");
+                return Err(Error::damaged(run.store.path("between"), detail));
             };
             let file = SortedFile::open(&run.store.path(&found.name))?;
             let mut range = file.range(bound(files.start), Some(bound(files.end)), buffer)?;

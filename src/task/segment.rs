@@ -197,7 +197,7 @@ pub struct Worked {
 }
 
 /// A handful on its way through a worker.
-pub struct Job {
+pub struct Handful {
     pub segment: Arc<Segment>,
     pub items: Vec<Item>,
     pub number: u64,
@@ -212,14 +212,14 @@ pub enum Message {
 }
 
 /// Takes handfuls through their stages until nobody sends any more.
-pub fn work(jobs: &Receiver<Job>, permits: &Permits) {
+pub fn work(handfuls: &Receiver<Handful>, permits: &Permits) {
     let mut workspace = Workspace::default();
-    for job in jobs {
+    for handful in handfuls {
         let permit = permits.acquire();
         // Nothing in the data may make a stage fail; if one does after all, its task must hear of it.
-        let work = std::panic::AssertUnwindSafe(|| job.segment.work(job.items, &mut workspace));
+        let work = std::panic::AssertUnwindSafe(|| handful.segment.work(handful.items, &mut workspace));
         let message = match std::panic::catch_unwind(work) {
-            Ok(worked) => Message::Worked { number: job.number, bytes: job.bytes, worked },
+            Ok(worked) => Message::Worked { number: handful.number, bytes: handful.bytes, worked },
             Err(_) => {
                 let failure = Failure::new(Code::Failed, "a stage ended in a panic");
                 Message::Failed(failure.hint("please report it, with what is written above"))
@@ -227,6 +227,6 @@ pub fn work(jobs: &Receiver<Job>, permits: &Permits) {
         };
         drop(permit);
         // A task that has failed no longer listens.
-        let _ = job.reply.send(message);
+        let _ = handful.reply.send(message);
     }
 }

@@ -29,6 +29,7 @@ pub struct Writing<'t> {
     dropped: Option<DroppedWriter>,
     sketches: Option<Sorter<'t, { Sketch::WIDTH }>>,
     ranks: Ranks<'t>,
+    first_file: u32,
     packing: Option<Packing<'t>>,
     pub commit: Commit,
 }
@@ -68,6 +69,7 @@ impl<'t> Writing<'t> {
             dropped: None,
             sketches: sketched.then(|| Sorter::new(run.store, run.memory.sort)),
             ranks: Ranks::new(run.plan, task.partition),
+            first_file: partition.files.start as u32,
             packing,
             commit: Commit { format: FORMAT, ..Commit::default() },
         })
@@ -95,7 +97,10 @@ impl<'t> Writing<'t> {
                     };
                     writer.push(document)?;
                     if let Some(sketches) = &mut self.sketches {
-                        let rank = self.ranks.of(&document.id);
+                        // Where the partition stands in the run is added when sketches are resolved:
+                        // a raw file that is added before it must not change what it leaves.
+                        let mut rank = self.ranks.of(&document.id);
+                        rank.raw_file -= self.first_file;
                         for key in keys {
                             sketches.push(Sketch { key: *key, rank }.to_bytes())?;
                         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::{Folder, gzip, record, root, said, tokenizer};
+use crate::support::{Folder, gzip, record, said, tokenizer};
 
 /// A folder with a pipeline, and twenty good records beside one raw file.
 fn folder(name: &str, contents: impl AsRef<[u8]>) -> Folder {
@@ -281,7 +281,7 @@ fn wrong_usage_is_2_and_a_wrong_pipeline_64() {
 
 #[test]
 fn an_ordinary_user_without_permission_is_told() {
-    // As root every folder can be read; the same as nobody shows what users see.
+    // As root every folder can be read; as nobody it is what users see.
     let folder = folder("closed/a.json", record("Hidden."));
     let closed = folder.path("raw/closed");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
@@ -293,18 +293,53 @@ fn an_ordinary_user_without_permission_is_told() {
         .args(["build", "p.yaml", "--input", "raw", "--output", "out"])
         .current_dir(base)
         .output();
-    match as_nobody {
-        Ok(output) if output.status.code() == Some(1) => {
-            let said = said(output);
-            // The binary's own folder may be closed to nobody.
-            if said.err.contains("setpriv") {
-                eprintln!("skipped: {}", said.err.trim());
-            } else {
-                assert!(said.err.contains("closed") && said.err.contains("ermission denied"), "{}", said.err);
-            }
-        }
-        other => eprintln!("skipped: no way to be another user ({:?})", other.map(|output| output.status)),
+    let probe = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", binary, "--version"])
+        .current_dir(base)
+        .output();
+    if probe.is_ok_and(|probe| probe.status.success()) {
+        let said = said(as_nobody.unwrap());
+        assert_eq!(said.code, 1, "{}", said.err);
+        assert!(said.err.contains("closed") && said.err.contains("ermission denied"), "{}", said.err);
+    } else {
+        eprintln!("skipped: no way to be another user who may run {binary}");
     }
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
-    assert!(root().exists());
+}
+
+#[test]
+fn a_corpus_of_nothing_but_damage_is_not_published() {
+    for (name, bytes) in [
+        ("cut.parquet", b"PAR1 but no more".to_vec()),
+        ("cut.json.gz", gzip(b"x")[..8].to_vec()),
+        ("words.txt", b"These are words.".to_vec()),
+    ] {
+        let folder = Folder::new();
+        folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+        folder.write(&format!("raw/{name}"), bytes);
+        let said = folder.ends(BUILD, 65);
+        assert!(said.err.contains("1 of 1 records are unusable"), "{}", said.err);
+        assert!(!folder.path("out/catalog.json").exists());
+    }
+}
+
+#[test]
+fn a_catalog_that_was_changed() {
+    let (folder, _) = finished();
+    let path = folder.path("out/catalog.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"records\": 20", "\"records\": 21")).unwrap();
+    let said = folder.ends("verify out", 65);
+    assert!(said.err.contains("was changed since it was written"), "{}", said.err);
+}
+
+#[test]
+fn a_damaged_plan_says_the_way_out() {
+    let (folder, _) = finished();
+    folder.write("out/plan.json", "{");
+    let said = folder.ends(BUILD, 65);
+    assert!(said.err.contains("remove it"), "{}", said.err);
+    fs::remove_file(folder.path("out/plan.json")).unwrap();
+    folder.fine(BUILD);
+    folder.fine("verify out");
 }
