@@ -117,7 +117,7 @@ sources! {
     ],
     reasons RECORD_REASONS.to_vec(),
     fields [("url", "url"), ("timestamp", "timestamp"), ("language", "language, or else the option's")],
-    example "c4: { require: [text, timestamp, url] }";
+    example "c4: { source: { require: [text, timestamp, url] } }";
 
     GitHub, "github", version 1,
     about "GitHub: files of public repositories",

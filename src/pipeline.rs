@@ -672,6 +672,14 @@ mod tests {
     }
 
     #[test]
+    fn every_source_s_example_is_a_slice_of_a_pipeline() {
+        for told in sources::told() {
+            let pipeline: Pipeline = parse(told.name, &format!("slices:\n  {}\n", told.example)).unwrap();
+            assert_eq!(pipeline.slices.0[0].0, told.name);
+        }
+    }
+
+    #[test]
     fn a_key_is_set_wherever_it_lies() {
         let mut value =
             serde_json::json!({"stages": [{"line_length": {"max": 1}}, {"pack": null}], "slices": {"c4": {}}});

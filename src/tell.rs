@@ -65,7 +65,7 @@ pub fn sources(args: &TellArgs) -> Result<()> {
             continue;
         }
         heading(&mut out, args.markdown, &format!("{} (version {})", source.name, source.version));
-        let _ = writeln!(out, "{}.\n\n{}\n", source.about, about(source.options.as_value()));
+        let _ = writeln!(out, "{}. {}\n", source.about, about(source.options.as_value()));
         let _ = writeln!(out, "Reads:\n");
         for format in source.formats {
             let _ = writeln!(out, "- {format}");
@@ -104,7 +104,7 @@ pub fn schema() -> Result<()> {
 fn origin(out: &mut String, manifest: &Manifest) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (slice, reported) = (&manifest.slice, &manifest.reported);
-    let _ = writeln!(out, "{} Licence: {}\n", words(&manifest.about), words(&manifest.license));
+    let _ = writeln!(out, "Origin: {}. Licence: {}.\n", words(&manifest.about), words(&manifest.license));
     let mut figures = vec![format!("{} tokens", report::number(reported.tokens))];
     for (figure, what) in [(reported.documents, "documents"), (reported.files, "files"), (reported.bytes, "bytes")] {
         figures.extend(figure.map(|figure| format!("{} {what}", report::number(figure))));
