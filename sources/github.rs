@@ -22,9 +22,10 @@ use crate::{Limits, Raw, Result, Sink, Source, repository};
 /// "Apache-2.0"]` is `MIT AND Apache-2.0`.
 ///
 /// A folder is one repository, unless everything in it is a folder: then each of those is one
-/// (`name`, or `owner/name` where the owner's folder holds nothing but folders too); or unless every
-/// file directly in it (or, if it has folders only, every file below it) is an archive or holds
-/// records: then they are read, and what lies in its folders in the same way. Hidden entries do not count, but a folder with `.git` is a repository.
+/// (`name`, or `owner/name` where the owner's folder holds nothing but folders too); or unless all
+/// its files, or all files below it, hold records or are archives: then they are read, but for
+/// those that describe them (`README`, `LICENSE`, `dataset_infos.json`, Markdown). Hidden entries do
+/// not count.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GitHub {}
@@ -157,8 +158,8 @@ fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<R
         }
         Folder::OfRawFiles => {
             inside.push(real);
-            for entry in entries {
-                gather(&entry, base, inside, found)?;
+            for entry in entries.iter().filter(|entry| entry.is_dir() || !describes(entry)) {
+                gather(entry, base, inside, found)?;
             }
             inside.pop();
         }
@@ -167,31 +168,54 @@ fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<R
 }
 
 fn kind(folder: &Path, entries: &[PathBuf]) -> corpus::Result<Folder> {
-    if fs::symlink_metadata(folder.join(".git")).is_ok() {
+    // The Stack has a folder for each language, with nothing but records in it, and is a repository
+    // itself: of data, with a card.
+    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = entries.iter().partition(|entry| entry.is_dir());
+    let mut raw = false;
+    let mut code = false;
+    for file in &files {
+        match describes(file) {
+            true => {}
+            false if is_raw(file)? => raw = true,
+            false => code = true,
+        }
+    }
+    if code {
         return Ok(Folder::Repository);
     }
-    if entries.iter().all(|entry| entry.is_dir()) {
-        // The Stack has a folder for each language, with nothing but records in it.
-        let mut raw = false;
-        for entry in entries {
-            match only_raw(entry, 8)? {
-                Some(true) => raw = true,
-                Some(false) => return Ok(Folder::OfRepositories),
-                None => {}
+    if raw && fs::symlink_metadata(folder.join(".git")).is_err() {
+        return Ok(Folder::OfRawFiles);
+    }
+    for below in folders {
+        match only_raw(below, DEEPEST)? {
+            Some(true) => raw = true,
+            Some(false) => {
+                let alone = files.is_empty() && fs::symlink_metadata(folder.join(".git")).is_err();
+                return Ok(if alone { Folder::OfRepositories } else { Folder::Repository });
             }
-        }
-        return Ok(if raw { Folder::OfRawFiles } else { Folder::OfRepositories });
-    }
-    for entry in entries {
-        if !entry.is_dir() && !is_raw(entry)? {
-            return Ok(Folder::Repository);
+            None => {}
         }
     }
-    Ok(Folder::OfRawFiles)
+    Ok(match raw {
+        true => Folder::OfRawFiles,
+        false if files.is_empty() && !entries.is_empty() => Folder::OfRepositories,
+        false => Folder::Repository,
+    })
 }
 
-/// Whether every file of a folder and below holds records; nothing if there is none. A repository
-/// says no with its first file.
+/// How far below a folder of records may lie.
+const DEEPEST: u32 = 8;
+
+/// Whether a file describes the records beside it: a card, a licence, a list of columns.
+fn describes(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let stem = name.split('.').next().unwrap_or_default();
+    ["readme", "license", "licence", "copying", "citation", "_success", "dataset_info", "dataset_infos"].contains(&stem)
+        || name.ends_with(".md")
+}
+
+/// Whether every file of a folder and below holds records, but for those that describe them; nothing
+/// if there is none. A repository says no with its first file.
 fn only_raw(folder: &Path, depth: u32) -> corpus::Result<Option<bool>> {
     if depth == 0 || fs::symlink_metadata(folder.join(".git")).is_ok() {
         return Ok(Some(false));
@@ -199,8 +223,8 @@ fn only_raw(folder: &Path, depth: u32) -> corpus::Result<Option<bool>> {
     let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
         format::entries(folder)?.into_iter().partition(|entry| entry.is_dir());
     let mut raw = None;
-    for file in files {
-        if !is_raw(&file)? {
+    for file in files.iter().filter(|file| !describes(file)) {
+        if !is_raw(file)? {
             return Ok(Some(false));
         }
         raw = Some(true);
@@ -287,10 +311,14 @@ mod tests {
             fs::write(path, bytes).unwrap();
         };
         // The Stack has a folder for each language.
+        write("stack/README.md", b"# A card\n");
+        write("stack/.git/HEAD", b"ref: refs/heads/main\n");
         write("stack/data/python/a.jsonl", b"{\"content\": \"a\"}\n");
         write("stack/data/rust/b.parquet", b"PAR1");
         write("code/ada/tide/main.c", b"int main;");
         write("code/ada/moon/main.c", b"int main;");
+        write("code/ada/moon/README.md", b"# Moon");
+        write("code/ada/moon/data/a.jsonl", b"{}\n");
         let names = |given: &str| -> Vec<String> {
             let path = folder.path().join(given);
             let found = GitHub::default().find(&path, &path).unwrap();

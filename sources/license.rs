@@ -20,7 +20,7 @@ pub(crate) const LONGEST: u64 = 128 << 10;
 /// Licences that are looked for in one file.
 const MOST: usize = 5;
 
-/// A licence file shorter than this, in bytes, that names no licence is a pointer to another one.
+/// A licence file shorter than this, in bytes, that speaks of other files may be a pointer to them.
 const POINTER: usize = 1000;
 
 /// What the licence files of a repository say.
@@ -42,6 +42,9 @@ impl Found {
             let after = name.strip_prefix(stem).and_then(|after| after.bytes().next().map_or(Some(b'.'), Some));
             after.is_some_and(|after| !after.is_ascii_alphanumeric())
         });
+        // Rails and its kin have an `MIT-LICENSE`.
+        let stem = [".txt", ".md", ".rst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+        let named = named || stem.ends_with("-license") || stem.ends_with("-licence");
         let code = [".py", ".rs", ".go", ".js", ".ts", ".c", ".h", ".java", ".rb", ".sh"];
         named && !name.contains('/') && !code.iter().any(|ending| name.ends_with(ending))
     }
@@ -57,7 +60,10 @@ impl Found {
             self.unknown = true;
             let stem = path.split('.').next().unwrap_or(path).to_ascii_lowercase();
             let main = ["license", "licence", "copying", "unlicense", "unlicence"].contains(&stem.as_str());
-            self.custom |= main && text.len() > POINTER;
+            let lower = text.to_lowercase();
+            let points = ["see ", "license-", "licence-", "licenses/", "-license", "copying", "either of"];
+            let pointer = text.len() <= POINTER && points.iter().any(|word| lower.contains(word));
+            self.custom |= main && !pointer && !text.trim().is_empty();
         }
         self.licenses.extend(found);
     }

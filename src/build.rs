@@ -19,7 +19,7 @@ use crate::metrics::{self, Cost, MetricsFile, Observer};
 use crate::plan;
 use crate::prepare::{prepare, print_choice};
 use crate::progress::Progress;
-use crate::publish::{PLAN, all_counts, check_allowances, check_out, make_catalog, sweep};
+use crate::publish::{PLAN, all_counts, check_allowances, check_out, make_catalog, read_catalog, sweep};
 use crate::report;
 
 const METRICS: &str = "metrics.jsonl";
@@ -112,6 +112,14 @@ pub fn build(args: &BuildArgs) -> Result<()> {
         })?;
     check_allowances(&prepared, &ledger)?;
     let catalog = make_catalog(plan, &ledger)?;
+    if all_counts(&catalog).kept.documents == 0 && store.has(CATALOG) && !args.replace {
+        let before = read_catalog(&store)?;
+        if all_counts(&before).kept.documents > 0 {
+            let message = format!("nothing was kept, and {} holds a finished corpus", prepared.out.display());
+            return Err(Failure::new(Code::Damaged, message)
+                .hint("it stays as it is: look at the input, or give --replace to empty it"));
+        }
+    }
     let text = serde_json::to_vec_pretty(&catalog).unwrap_or_default();
     let published = match store.has(CATALOG) && store.read(CATALOG)? == text {
         true => Digest::of(&text),
@@ -137,7 +145,9 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     for stage in &idle {
         report::say(&format!("warning: {stage}"));
     }
-    if counts.kept.documents == 0 && counts.read.documents > 0 {
+    if counts.read.documents == 0 {
+        report::say("warning: the raw files hold no records");
+    } else if counts.kept.documents == 0 {
         report::say("warning: nothing was kept: the account above says where it went");
     }
     report::say(&format!("published {}", prepared.out.join(CATALOG).display()));

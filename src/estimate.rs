@@ -18,7 +18,7 @@ use crate::report::{Ran, duration, table};
 use crate::size::Size;
 
 /// Below this many raw bytes a build is over before an estimate would help.
-pub const WORTH_IT: u64 = 16 << 20;
+pub const WORTH_IT: u64 = 4 << 20;
 /// Text of each slice that is measured, from so many of its files, evenly spread.
 const SAMPLE: u64 = 12 << 20;
 const FILES: usize = 2;

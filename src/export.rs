@@ -74,6 +74,16 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         }
         documents += written;
     }
+    // In a folder of our own, what an earlier corpus left is no part of this one.
+    if args.to.is_none() {
+        for entry in std::fs::read_dir(&folder).map_err(Failure::io("cannot list", &folder))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = catalog.slices.keys().any(|slice| name.starts_with(&format!("{slice}-")));
+            if name.ends_with(".jsonl.zst") && !ours {
+                to.remove(&name)?;
+            }
+        }
+    }
     to.leave()?;
     report::say(&format!("{} documents in {files} files in {}", number(documents), folder.display()));
     Ok(())

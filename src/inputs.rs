@@ -13,7 +13,7 @@ use crate::pipeline::{self, Read};
 /// Finds the raw files of every slice: from `--input`, the pipeline, or the folder that the
 /// manifest names. They may not lie where the output goes.
 pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<Vec<RawFile>>> {
-    let out = std::path::absolute(out).map_err(Failure::io("cannot find", out))?;
+    let out = real(out)?;
     if !input.is_empty() && read.pipeline.slices.0.len() > 1 {
         let names: Vec<&str> = read.pipeline.slices.0.iter().map(|(name, _)| *name).collect();
         return Err(Failure::usage(format!("--input, but the pipeline has the slices {}", names.join(", ")))
@@ -59,7 +59,8 @@ pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<V
             )));
         }
         let paths = paths.iter().map(|path| whole(path)).collect::<Result<Vec<PathBuf>>>()?;
-        if let Some(inside) = paths.iter().find(|path| path.is_dir() && out.starts_with(path)) {
+        let among = |path: &&PathBuf| path.is_dir() && path.canonicalize().is_ok_and(|path| out.starts_with(path));
+        if let Some(inside) = paths.iter().find(among) {
             let message = format!("the output {} would lie among the input {}", out.display(), inside.display());
             return Err(Failure::configuration(message).hint("give another folder with --output"));
         }
@@ -117,6 +118,17 @@ pub fn whole(path: &Path) -> Result<PathBuf> {
         }
         _ => resolve(path),
     }
+}
+
+/// Where a path really lies, though it or its folders may not exist yet.
+fn real(path: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(path).map_err(Failure::io("cannot find", path))?;
+    for there in path.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            return Ok(real.join(path.strip_prefix(there).unwrap_or(Path::new(""))));
+        }
+    }
+    Ok(path)
 }
 
 /// The folder that names of raw files are relative to, so that they do not depend on where the

@@ -45,7 +45,8 @@ fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
         Some("sketches") => sketches(&mut show, path),
         Some("findings") => findings(&mut show, path),
         Some("json") if name == "catalog.json" || name == PLAN || in_commits(path) => {
-            report::print(&String::from_utf8_lossy(&std::fs::read(path).map_err(Failure::io("cannot read", path))?));
+            let text = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+            report::print(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
             Ok(())
         }
         Some("parquet") if ours(path) => {

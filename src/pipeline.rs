@@ -359,6 +359,7 @@ fn friendly(words: &str) -> (String, Option<String>) {
         ("invalid i64", "expected a whole number"),
         ("invalid f64", "expected a number"),
         ("invalid f32", "expected a number"),
+        ("invalid floating point", "expected a number"),
         ("invalid bool", "expected true or false"),
     ];
     if let Some((_, say)) = expected.iter().find(|(start, _)| words.starts_with(start)) {

@@ -29,12 +29,12 @@ pub fn check_out(prepared: &Prepared, store: &Store, limit: Option<u64>, replace
         if origin.pipeline != prepared.plan.name {
             return Err(other(&origin.pipeline));
         }
-        let limits = |origin: &Origin| -> BTreeMap<String, Option<u64>> {
-            origin.slices.iter().map(|(name, slice)| (name.clone(), slice.limit)).collect()
-        };
-        let now = prepared.plan.origin(limit, None);
-        if store.has(CATALOG) && limits(&origin) != limits(&now) && !replace {
-            let message = format!("{} holds a finished corpus of other slices or another --limit", out.display());
+        let now: Vec<&str> = prepared.plan.slices.iter().map(|slice| slice.name).collect();
+        let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        let less =
+            origin.slices.iter().any(|(name, slice)| !now.contains(&name.as_str()) || most(limit) < most(slice.limit));
+        if store.has(CATALOG) && less && !replace {
+            let message = format!("{} holds a finished corpus of more slices or a larger --limit", out.display());
             return Err(Failure::configuration(message)
                 .hint("give another folder with --output, or --replace to put the new corpus in its place"));
         }

@@ -288,9 +288,18 @@ fn a_trial_does_not_take_the_place_of_a_finished_corpus() {
     let folder = folder();
     folder.fine("build p.yaml --input raw --output out");
     let said = folder.ends("build p.yaml --input raw --output out --limit 10", 64);
-    assert!(said.err.contains("another --limit") && said.err.contains("--replace"), "{}", said.err);
+    assert!(said.err.contains("a larger --limit") && said.err.contains("--replace"), "{}", said.err);
     folder.fine("verify out");
     folder.fine("build p.yaml --input raw --output out --limit 10 --replace");
+    folder.fine("verify out");
+    // More takes the place of less.
+    folder.fine("build p.yaml --input raw --output out");
+    // Nothing does not take the place of something.
+    for file in 0..6 {
+        folder.write(&format!("raw/c4-{file:05}.json.gz"), "");
+    }
+    let said = folder.ends("build p.yaml --input raw --output out", 65);
+    assert!(said.err.contains("nothing was kept") && said.err.contains("--replace"), "{}", said.err);
     folder.fine("verify out");
 }
 
@@ -299,6 +308,12 @@ fn the_output_does_not_lie_among_the_input() {
     let folder = folder();
     let said = folder.ends("build p.yaml --input raw --output raw/out", 64);
     assert!(said.err.contains("would lie among the input"), "{}", said.err);
+    std::os::unix::fs::symlink(folder.path("raw"), folder.path("link")).unwrap();
+    folder.ends("build p.yaml --input raw --output link/out", 64);
+    folder.ends("build p.yaml --input link --output raw/out", 64);
+    // Beside it, it may, however that is typed.
+    folder.write("raw/../beside/.keep", "");
+    folder.fine("build p.yaml --input raw --output raw/../beside/out");
 }
 
 #[test]
