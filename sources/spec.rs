@@ -19,6 +19,10 @@ pub struct Told {
     pub formats: &'static [&'static str],
     /// Why a record is unusable, and what that means.
     pub reasons: Vec<(&'static str, &'static str)>,
+    /// Those of the reasons that are no damage: the record is rightly no document, such as a
+    /// redirect among articles. They are counted like all others, but however many there are, a
+    /// run does not end for them.
+    pub rightly: &'static [&'static str],
     /// The fields of a document's meta that it fills, and from what.
     pub fields: &'static [(&'static str, &'static str)],
     /// An example for a pipeline.
@@ -60,7 +64,7 @@ const REPOSITORY_REASONS: [(&str, &str); 7] = [
 
 macro_rules! sources {
     ($($variant:ident, $name:literal, version $version:literal, about $about:literal, formats [$($format:literal),*],
-       reasons $reasons:expr, fields [$(($field:literal, $from:literal)),*], example $example:literal;)*) => {
+       reasons $reasons:expr, rightly [$($rightly:literal),*], fields [$(($field:literal, $from:literal)),*], example $example:literal;)*) => {
         /// The source of one slice, by the slice's name, with its options.
         #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
         pub enum SourceSpec {
@@ -86,6 +90,13 @@ macro_rules! sources {
                 match self { $(SourceSpec::$variant(_) => $version,)* }
             }
 
+            /// Whether records that are unusable for this reason are rightly no documents, and no
+            /// damage: see [`Told::rightly`].
+            pub fn rightly(&self, reason: &str) -> bool {
+                let rightly: &[&str] = match self { $(SourceSpec::$variant(_) => &[$($rightly),*],)* };
+                rightly.contains(&reason)
+            }
+
             /// The source, ready to read.
             pub fn build(&self) -> Box<dyn Source> {
                 match self { $(SourceSpec::$variant(options) => Box::new(options.clone()),)* }
@@ -100,6 +111,7 @@ macro_rules! sources {
                 about: $about,
                 formats: &[$($format),*],
                 reasons: $reasons,
+                rightly: &[$($rightly),*],
                 fields: &[$(($field, $from)),*],
                 example: $example,
                 options: schemars::schema_for!($variant),
@@ -116,6 +128,7 @@ sources! {
         "Parquet with the same columns, or the text alone"
     ],
     reasons RECORD_REASONS.to_vec(),
+    rightly [],
     fields [("url", "url"), ("timestamp", "timestamp"), ("language", "language, or else the option's")],
     example "c4: { source: { require: [text, timestamp, url] } }";
 
@@ -128,6 +141,7 @@ sources! {
         "tar archives of a repository, as GitHub serves them"
     ],
     reasons RECORD_REASONS.into_iter().chain(REPOSITORY_REASONS).collect(),
+    rightly ["binary", "submodule", "symlink"],
     fields [
         ("repository", "repo_name, max_stars_repo_name; the name of the folder or archive"),
         ("path", "path, max_stars_repo_path"),
@@ -150,6 +164,10 @@ mod tests {
             let json = serde_json::to_value(&spec).unwrap();
             assert!(json.get(told.name).is_some());
             assert!(told.example.starts_with(told.name));
+            for rightly in told.rightly {
+                assert!(spec.rightly(rightly) && told.reasons.iter().any(|(reason, _)| reason == rightly), "{rightly}");
+            }
+            assert!(!spec.rightly("unknown_format"));
         }
         assert!(SourceSpec::default_for("books").is_none());
     }

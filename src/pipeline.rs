@@ -62,7 +62,8 @@ pub struct Pipeline {
     #[serde(default, deserialize_with = "maybe_bytes")]
     pub partition: Option<Size>,
     /// The share of records that may be unusable before the run ends with exit code 65; ten
-    /// records always may.
+    /// records always may. What is rightly no document, such as a redirect among articles, does
+    /// not count: `redpajama sources` marks these reasons as no damage.
     #[serde(default = "allow_unusable")]
     pub allow_unusable: Share,
     /// The share of raw files that may be damaged before the run ends with exit code 65; one

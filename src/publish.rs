@@ -145,26 +145,30 @@ pub fn check_allowances(prepared: &Prepared, ledger: &Ledger<'_>) -> Result<()> 
         }
         let files = reads.len();
         let damaged: Vec<_> = reads.into_iter().filter(|read| read.damage.is_some()).collect();
-        let unusable = counts.all_unusable().documents;
+        let rightly = counts.unusable.iter().filter(|(reason, _)| slice.source.rightly(reason));
+        let rightly: u64 = rightly.map(|(_, tally)| tally.documents).sum();
+        let unusable = counts.all_unusable().documents - rightly;
+        let expected = counts.read.documents - rightly;
         for read in &damaged {
             let damage = read.damage.as_deref().unwrap_or_default();
             report::say(&format!("warning: {} is damaged: {damage}; what came before was read", read.name));
         }
-        let allowed = (prepared.read.pipeline.allow_unusable.0 * counts.read.documents as f64).max(10.0);
+        let allowed = (prepared.read.pipeline.allow_unusable.0 * expected as f64).max(10.0);
         let words: Vec<String> = counts
             .unusable
             .iter()
+            .filter(|(reason, _)| !slice.source.rightly(reason))
             .map(|(reason, tally)| format!("{reason} {}", report::number(tally.documents)))
             .collect();
         let dropped = format!("{} names each of them", prepared.out.join("dropped").join(slice.name).display());
-        if unusable as f64 > allowed || (unusable == counts.read.documents && unusable > 0) {
+        if unusable as f64 > allowed || (unusable == expected && unusable > 0) {
             return Err(Failure::new(
                 Code::Damaged,
                 format!(
                     "{}: {} of {} records are unusable ({})",
                     slice.name,
                     report::number(unusable),
-                    report::number(counts.read.documents),
+                    report::number(expected),
                     words.join(", ")
                 ),
             )

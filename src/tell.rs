@@ -79,7 +79,8 @@ pub fn sources(args: &TellArgs) -> Result<()> {
         }
         let _ = writeln!(out, "\nA record is unusable for one of these reasons:\n");
         for (reason, what) in &source.reasons {
-            let _ = writeln!(out, "- `{reason}`: {what}");
+            let rightly = if source.rightly.contains(reason) { " (no damage)" } else { "" };
+            let _ = writeln!(out, "- `{reason}`: {what}{rightly}");
         }
         out.push('\n');
         if let Ok(manifest) = crate::manifest::read(source.name) {

@@ -130,6 +130,29 @@ fn damage_beyond_its_allowance_ends_with_65_and_says_where() {
     assert_eq!(folder.kept("out", "c4"), 20);
 }
 
+/// A folder of pictures with one text among them is no damaged folder.
+#[test]
+fn what_is_rightly_no_document_is_no_damage() {
+    let folder = Folder::new();
+    folder.write("p.yaml", "slices: { github: {} }\nstages: []\n");
+    folder.write("raw/site/index.html", "<p>A page.</p>\n");
+    for picture in 0..30 {
+        folder.write(&format!("raw/site/{picture}.png"), b"\x89PNG\0");
+    }
+    folder.fine(BUILD);
+    assert_eq!(folder.gone("out", "github", "binary"), 30);
+    assert_eq!(folder.kept("out", "github"), 1);
+    fs::remove_file(folder.path("raw/site/index.html")).unwrap();
+    folder.fine("build p.yaml --input raw --output pictures");
+    assert_eq!(folder.kept("pictures", "github"), 0);
+    // Of the rest, what is broken is still too much.
+    for broken in 0..11 {
+        folder.write(&format!("raw/site/{broken}.txt"), b"\xff");
+    }
+    let said = folder.ends("build p.yaml --input raw --output broken", 65);
+    assert!(said.err.contains("11 of 11 records are unusable (bad_utf8 11)"), "{}", said.err);
+}
+
 #[test]
 fn a_folder_without_read_permission() {
     let folder = folder("closed/a.json", record("Hidden."));
