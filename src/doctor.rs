@@ -37,7 +37,20 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     line(files >= 1024, format!("{files} files may be open at once"), "`ulimit -n 4096` before a run");
     let writable = tempfile::tempfile_in(&here).is_ok();
     line(writable, format!("{} can be written to", here.display()), "go to another folder, or give --output");
-    for (name, model) in pipeline::models()?.into_iter().filter(|_| args.pipeline.is_none()) {
+    let models = pipeline::models()?;
+    let (families, alone): (Vec<_>, Vec<_>) =
+        models.into_iter().filter(|_| args.pipeline.is_none()).partition(|(_, model)| model.family.is_some());
+    let mut there: std::collections::BTreeMap<String, (usize, usize)> = Default::default();
+    for (_, model) in &families {
+        let (here, all) = there.entry(model.family.clone().unwrap_or_default()).or_default();
+        *here += usize::from(manifest::models_folder().join(&model.file).is_file());
+        *all += 1;
+    }
+    for (family, (here, all)) in there {
+        // Nobody needs all of them.
+        line(true, format!("{here} of {all} models {family}"), "");
+    }
+    for (name, model) in alone {
         let path = manifest::models_folder().join(&model.file);
         let found = std::fs::metadata(&path).ok();
         let help = format!(
@@ -46,12 +59,10 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
             model.url, model.license, model.kind
         );
         line(found.is_some(), format!("{} {name} at {}", model.kind, path.display()), &help);
-        if let Some(found) = found.filter(|found| found.len() != model.bytes) {
-            print(&format!(
-                "        note: it has {} bytes, the published one {}: ids may differ\n",
-                found.len(),
-                model.bytes
-            ));
+        if let (Some(found), Some(bytes)) = (found, model.bytes)
+            && found.len() != bytes
+        {
+            print(&format!("        note: it has {} bytes, the published one {bytes}: ids may differ\n", found.len()));
         }
     }
     let read = args.pipeline.as_ref().map(|choice| pipeline::read(choice, &[])).transpose()?;

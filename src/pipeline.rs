@@ -1,5 +1,6 @@
 //! Pipeline files: what a user writes in YAML, with the place of everything that is wrong in it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -583,16 +584,34 @@ pub struct ModelEntry {
     pub url: String,
     /// Its licence.
     pub license: String,
-    /// Its length.
-    pub bytes: u64,
-    /// Its SHA-256, as published.
-    pub sha256: String,
+    /// Its length, where it is known.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// Its SHA-256, where it is known.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// Words that stand for `{name}` in the name, `about`, `file` and `url`: a model for each.
+    #[serde(default)]
+    pub each: BTreeMap<String, Vec<String>>,
+    /// The name with its `{name}`, of a model that is one of several.
+    #[serde(skip)]
+    pub family: Option<String>,
 }
 
 /// All models of the manifest, by name.
-pub fn models() -> Result<std::collections::BTreeMap<String, ModelEntry>> {
+pub fn models() -> Result<BTreeMap<String, ModelEntry>> {
     let file = "manifests/models.yaml";
-    parse(file, embedded(file).unwrap_or("{}"))
+    let written: BTreeMap<String, ModelEntry> = parse(file, embedded(file).unwrap_or("{}"))?;
+    let mut models = BTreeMap::new();
+    for (name, entry) in written {
+        for words in crate::manifest::combinations(&entry.each) {
+            let fill = |text: &str| crate::manifest::fill(text, &words);
+            let (about, file, url) = (fill(&entry.about), fill(&entry.file), fill(&entry.url));
+            let family = (!words.is_empty()).then(|| name.clone());
+            models.insert(fill(&name), ModelEntry { about, file, url, family, ..entry.clone() });
+        }
+    }
+    Ok(models)
 }
 
 /// A model of the manifest.
@@ -671,6 +690,7 @@ mod tests {
         }
         assert!(embedded_pipelines().any(|name| name == "original/github"));
         assert!(known_model("gpt-neox-20b").is_some());
+        assert_eq!(known_model("cc-net-en.arpa").unwrap().file, "cc_net/en.arpa.bin");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::TellArgs;
 use crate::failure::{Failure, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Form, Manifest};
 use crate::pipeline::{Pipeline, closest};
 use crate::report;
 
@@ -123,11 +123,25 @@ fn origin(out: &mut String, manifest: &Manifest) {
     for download in &manifest.downloads {
         let mut notes = Vec::new();
         notes.extend(download.range.map(|(first, last)| format!("n from {first} to {last}")));
+        notes.extend(download.each.iter().map(|(name, words)| format!("{name}: {}", words.join(", "))));
+        notes.extend((!download.only.is_empty()).then(|| format!("only {}", download.only.join(", "))));
         notes.extend(download.bytes.map(|bytes| format!("{} bytes", report::number(bytes))));
         notes.extend(download.license.as_deref().map(words));
         notes.extend(download.sha256.as_ref().map(|sha256| format!("SHA-256 {sha256}")));
+        notes.extend(download.requester_pays.as_ref().map(|price| {
+            format!("its reader pays {} {} a gigabyte, by {}", price.gigabyte, price.currency, words(&price.source))
+        }));
+        notes.extend(download.file.as_ref().map(|file| format!("as {file}")));
+        notes.extend(download.prefix.as_ref().map(|prefix| format!("below {prefix}")));
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
-        let _ = writeln!(out, "- {}{notes}", download.url);
+        let listed = match (&download.listing, download.form) {
+            (None, _) => "",
+            (_, Form::Paths) => "what is listed in ",
+            (_, Form::Arxiv) => "the archives that arXiv lists in ",
+            (_, Form::Wikimedia) => "the dump's files, listed in ",
+            (_, Form::ArchiveOrg) => "the item's files, listed in ",
+        };
+        let _ = writeln!(out, "- {listed}{}{notes}", download.address());
     }
     if !manifest.downloads.is_empty() {
         out.push('\n');
