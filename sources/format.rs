@@ -194,6 +194,7 @@ fn records(file: &RawFile, raw: &mut Raw, shape: &Shape<'_>, reading: &mut Readi
         }
         Content::Parquet => foreign("Parquet in a compressed file: it is compressed inside, decompress it once"),
         Content::Tar => foreign("a tar archive"),
+        Content::SevenZip => foreign("a 7z archive"),
         Content::Foreign(what) => foreign(what),
     };
     if let Some(damage) = &damage {

@@ -11,12 +11,15 @@ mod archive;
 pub mod c4;
 mod cost;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod github;
 mod jsonl;
 mod license;
 mod parquet;
 mod raw;
 mod repository;
+mod sevenz;
 mod spec;
 
 pub use cost::{take_decoding_seconds, take_raw_bytes};

@@ -47,6 +47,8 @@ pub enum Content {
     Parquet,
     /// A tar archive.
     Tar,
+    /// A 7z archive.
+    SevenZip,
     /// An archive that no source reads.
     Foreign(&'static str),
     /// Anything else: text in lines, for all that is known.
@@ -236,7 +238,7 @@ impl Content {
         match head {
             [b'P', b'A', b'R', b'1', ..] => Content::Parquet,
             [b'P', b'K', 3 | 5, 4 | 6, ..] => Content::Foreign("a zip archive"),
-            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Content::Foreign("a 7z archive"),
+            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Content::SevenZip,
             [0x1f, 0x8b, ..] => Content::Foreign("gzip in a compressed file"),
             _ if head.get(257..262) == Some(b"ustar") => Content::Tar,
             _ => Content::Lines,

@@ -1,0 +1,33 @@
+//! What the fuzz targets in `fuzz/` call: each takes any bytes and must not panic.
+
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+/// Reads all members of a 7z archive.
+pub fn sevenz(bytes: &[u8]) {
+    let _ = crate::sevenz::members(Cursor::new(bytes), Path::new("fuzz.7z"), |_| true, &mut |member| {
+        // A few bytes may unpack to very many: that takes time, not memory.
+        let _ = io::copy(&mut member.take(1 << 20), &mut io::sink());
+        Ok(())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    type Target = fn(&[u8]);
+
+    /// Every input that a fuzz target starts from, or once failed on.
+    #[test]
+    fn the_corpus_is_survived() {
+        let targets: [(&str, Target); 1] = [("sevenz", super::sevenz)];
+        for (name, target) in targets {
+            let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+            let mut inputs = 0;
+            for entry in std::fs::read_dir(folder).unwrap() {
+                target(&std::fs::read(entry.unwrap().path()).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs > 0, "{name}");
+        }
+    }
+}
