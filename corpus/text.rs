@@ -128,6 +128,11 @@ impl Characters {
     }
 }
 
+/// Whether Python's `str.isalnum` says yes to a character.
+pub fn is_alphanumeric(character: char) -> bool {
+    kind(character) != OTHER
+}
+
 const OTHER: u8 = 0;
 const DIGIT: u8 = 1;
 const LETTER: u8 = 2;

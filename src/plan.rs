@@ -98,8 +98,14 @@ pub struct Group {
     pub slices: Vec<usize>,
     /// Ranges of keys that are resolved apart.
     pub ranges: usize,
-    /// The pass that resolves it.
+    /// Whether what the ranges find is judged together.
+    pub judged: bool,
+    /// The barrier at which it stands, counted from the first.
+    barrier: usize,
+    /// The pass whose tasks write its findings.
     pub pass: usize,
+    /// The pass that resolves its ranges; the same, unless it is judged.
+    pub resolve_pass: usize,
 }
 
 /// Tasks that may run side by side.
@@ -135,6 +141,11 @@ pub enum TaskKind {
         group: usize,
         /// Which range.
         range: usize,
+    },
+    /// The pairs that the ranges of one dedup found, in order of rank.
+    Judge {
+        /// Which dedup.
+        group: usize,
     },
 }
 
@@ -291,8 +302,16 @@ impl Plan {
                 let group = match common {
                     Some(group) if from_end <= shared => group,
                     _ => {
-                        let pass = 2 * barrier + 1;
-                        self.groups.push(Group { label, spec, slices: Vec::new(), ranges: 1, pass });
+                        self.groups.push(Group {
+                            judged: spec.is_judged(),
+                            label,
+                            spec,
+                            slices: Vec::new(),
+                            ranges: 1,
+                            barrier,
+                            pass: 0,
+                            resolve_pass: 0,
+                        });
                         self.groups.len() - 1
                     }
                 };
@@ -333,7 +352,9 @@ impl Plan {
                 break;
             }
             let mut tasks = Vec::new();
-            for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.pass == 2 * level + 1) {
+            let mut judges = Vec::new();
+            let mut names = [BTreeSet::new(), BTreeSet::new()];
+            for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| group.barrier == level) {
                 // Findings name raw files by their place in the run.
                 let read: Vec<(Digest, usize)> = group
                     .slices
@@ -342,16 +363,29 @@ impl Plan {
                     .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)))
                     .collect();
                 let read = Digest::of_value(&("sketches", &stage_key(&group.label, &group.spec), read));
-                groups[index] = Some(Digest::of_value(&("findings", read, group.ranges)));
+                let mut found = Digest::of_value(&("findings", read, group.ranges));
+                group.resolve_pass = passes.len();
+                group.pass = passes.len();
+                names[0].insert(group.spec.name());
                 for range in 0..group.ranges {
                     let id = Digest::of_value(&("resolve", FORMAT, read, range, group.ranges));
                     tasks.push(Task { id, kind: TaskKind::Resolve { group: index, range } });
                 }
+                if group.judged {
+                    group.pass = passes.len() + 1;
+                    names[1].insert(group.spec.name());
+                    let id = Digest::of_value(&("judge", FORMAT, found));
+                    judges.push(Task { id, kind: TaskKind::Judge { group: index } });
+                    found = id;
+                }
+                groups[index] = Some(found);
             }
-            let labels: BTreeSet<&str> =
-                self.groups.iter().filter(|group| group.pass == 2 * level + 1).map(|g| g.spec.name()).collect();
-            let about = format!("resolve {}", labels.into_iter().collect::<Vec<_>>().join(", "));
-            passes.push(Pass { about, tasks });
+            for (verb, tasks, names) in [("resolve", tasks, &names[0]), ("judge", judges, &names[1])] {
+                if !tasks.is_empty() {
+                    let names: Vec<&str> = names.iter().copied().collect();
+                    passes.push(Pass { about: format!("{verb} {}", names.join(", ")), tasks });
+                }
+            }
         }
         self.passes = passes;
         self.places = places;
@@ -472,6 +506,7 @@ impl Plan {
         // task reads may be gone, as long as its commit tells what it counted.
         let mut documents: BTreeSet<(usize, usize)> = BTreeSet::new();
         let mut findings: BTreeSet<usize> = BTreeSet::new();
+        let mut pairs: BTreeSet<usize> = BTreeSet::new();
         let mut sketches: BTreeSet<usize> = BTreeSet::new();
         for (pass, tasks) in self.passes.iter().enumerate().rev() {
             for (at, task) in tasks.tasks.iter().enumerate() {
@@ -481,7 +516,8 @@ impl Plan {
                         let sketched = slice.dedups.get(segment).is_some_and(|group| sketches.contains(group));
                         documents.contains(&(partition, segment)) || sketched
                     }
-                    TaskKind::Resolve { group, .. } => findings.contains(&group),
+                    TaskKind::Resolve { group, .. } if self.groups[group].judged => pairs.contains(&group),
+                    TaskKind::Resolve { group, .. } | TaskKind::Judge { group } => findings.contains(&group),
                 };
                 let why = match &standings[pass][at] {
                     Standing::Todo => "not done yet".to_owned(),
@@ -497,6 +533,9 @@ impl Plan {
                     }
                     TaskKind::Resolve { group, .. } => {
                         sketches.insert(group);
+                    }
+                    TaskKind::Judge { group } => {
+                        pairs.insert(group);
                     }
                     TaskKind::Documents { .. } => {}
                 }

@@ -112,5 +112,6 @@ fn task_words(plan: &Plan, kind: TaskKind) -> String {
             format!("{} partition {}", plan.slices[partition.slice].name, partition.number)
         }
         TaskKind::Resolve { group, range } => format!("{} range {range}", plan.groups[group].label),
+        TaskKind::Judge { group } => format!("{} judged", plan.groups[group].label),
     }
 }

@@ -8,7 +8,7 @@ use corpus::{Digest, Document, DocumentId, Meta, Verdict};
 use serde::Deserialize;
 
 use crate::tokenizer::{HuggingFace, SPECIALS, train};
-use crate::{Built, Dedup, Finding, Key, Models, Rank, Sketch, StageSpec, Workspace, spec, told};
+use crate::{Built, Dedup, Finding, Gone, Key, Models, Rank, Sketch, StageSpec, Workspace, judge, spec, told};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,12 +109,22 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<u64> {
         sketches.extend(keys.into_iter().map(|key| Sketch { key, rank }));
     }
     sketches.sort();
+    let mut pairs: Vec<Finding> = Vec::new();
+    let mut note = |finding: Finding| {
+        pairs.push(finding);
+        Ok(())
+    };
+    dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
+    pairs.sort_by_key(|pair| pair.to_bytes());
+    if !dedup.judged() {
+        return pairs.into_iter().map(|pair| pair.gone.record).collect();
+    }
     let mut gone = Vec::new();
     let mut note = |finding: Finding| {
         gone.push(finding.gone.record);
         Ok(())
     };
-    dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
+    judge(&mut pairs.into_iter().map(Ok), &mut Gone::of(&[documents.len() as u64]), &mut note).unwrap();
     gone
 }
 
@@ -169,6 +179,7 @@ fn ways(name: &str, example: &str) -> Vec<String> {
         "extension" => "extension: { match: suffix }",
         "license" => "license: { keep: [mit, bsd, apache], match: prefix }",
         "path_rules" => "path_rules: { names: at_the_root }",
+        "simhash_dedup" => "simhash_dedup: { by: any }",
         _ => return ways,
     };
     ways.push(original.to_owned());

@@ -121,6 +121,84 @@ pub trait Dedup: Send + Sync {
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()>;
+
+    /// Whether what `resolve` found are pairs that have to be judged together, in order of rank:
+    /// where being alike is not transitive, one range cannot know whether the other document of a
+    /// pair stays. See [`judge`].
+    fn judged(&self) -> bool {
+        false
+    }
+}
+
+/// Which documents go, one bit for each: the only state of a dedup that grows with their number.
+pub struct Gone {
+    /// The number of the first document of each raw file.
+    first: Vec<u64>,
+    bits: Vec<u64>,
+}
+
+impl Gone {
+    /// Nothing has gone yet, of so many records in each raw file of the run.
+    pub fn of(records: &[u64]) -> Gone {
+        let mut all = 0;
+        let mut first = Vec::with_capacity(records.len());
+        for records in records {
+            first.push(all);
+            all += records;
+        }
+        Gone { first, bits: vec![0; all.div_ceil(64) as usize] }
+    }
+
+    fn place(&self, rank: Rank) -> Option<(usize, u64)> {
+        let number = self.first.get(rank.raw_file as usize)? + rank.record;
+        Some(((number / 64) as usize, 1 << (number % 64)))
+    }
+
+    fn has(&self, rank: Rank) -> bool {
+        self.place(rank).is_some_and(|(word, bit)| self.bits.get(word).is_some_and(|word| word & bit != 0))
+    }
+
+    fn add(&mut self, rank: Rank) {
+        if let Some((word, bit)) = self.place(rank)
+            && let Some(word) = self.bits.get_mut(word)
+        {
+            *word |= bit;
+        }
+    }
+}
+
+/// Judges pairs, which come sorted by the rank of what may go, then of what it is like: a document
+/// goes if one of lower rank that it is like stays. It depends on ranks alone, not on chance; and of
+/// a chain A, B, C, where A and C are not alike, B goes and C stays.
+pub fn judge(
+    pairs: &mut dyn Iterator<Item = Result<Finding>>,
+    gone: &mut Gone,
+    found: &mut dyn FnMut(Finding) -> Result<()>,
+) -> Result<()> {
+    for pair in pairs {
+        let pair = pair?;
+        // Of the documents for which one goes, its row names the first.
+        if !gone.has(pair.gone) && !gone.has(pair.kept) {
+            gone.add(pair.gone);
+            found(pair)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn of_a_chain_the_last_stays() {
+    let rank = |record: u64| Rank { raw_file: (record / 4) as u32, record: record % 4 };
+    let pair = |gone, kept| Finding { gone: rank(gone), kept: rank(kept), similarity: 0.9 };
+    // 0 ~ 1 ~ 2 ~ 5, and 5 ~ 0; 3 is like nothing; 7 is like 5 and 2.
+    let pairs = [pair(1, 0), pair(2, 1), pair(5, 0), pair(5, 2), pair(7, 2), pair(7, 5)];
+    let mut found = Vec::new();
+    let mut note = |finding: Finding| {
+        found.push(finding);
+        Ok(())
+    };
+    judge(&mut pairs.into_iter().map(Ok), &mut Gone::of(&[4, 4]), &mut note).unwrap();
+    assert_eq!(found, [pair(1, 0), pair(5, 0), pair(7, 2)]);
 }
 
 #[test]

@@ -26,10 +26,12 @@ pub mod line_length;
 pub mod line_statistics;
 pub mod pack;
 pub mod path_rules;
+mod simhash;
+pub mod simhash_dedup;
 pub mod tokenize;
 pub mod tokenizer;
 
-pub use dedup::{Dedup, Finding, Key, Rank, Sketch};
+pub use dedup::{Dedup, Finding, Gone, Key, Rank, Sketch, judge};
 pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, told};
 
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs

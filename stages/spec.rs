@@ -171,6 +171,7 @@ stages! {
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
+    SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
 }
 
@@ -201,6 +202,14 @@ impl StageSpec {
         matches!(self, StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_))
     }
 
+    /// Whether it is a dedup whose findings are judged together: see [`Dedup::judged`].
+    pub fn is_judged(&self) -> bool {
+        match self {
+            StageSpec::SimhashDedup(options) => options.judged(),
+            _ => false,
+        }
+    }
+
     /// The stage, ready to run. A stage that needs a model which is not there is an error in words.
     pub fn build(&self, models: &Models) -> Result<Built, String> {
         let tokenizer = || models.tokenizer.clone().ok_or_else(|| format!("`{}` needs a tokenizer", self.name()));
@@ -218,6 +227,7 @@ impl StageSpec {
             StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
+            StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::Tokenize(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
         })
     }

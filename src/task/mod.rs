@@ -3,19 +3,18 @@
 
 mod bounds;
 mod reading;
+mod resolve;
 mod segment;
 mod writing;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use corpus::Counts;
-use corpus::catalog::FORMAT;
-use corpus::sorted::{SortedFile, Sorter};
 use corpus::store::Store;
 use crossbeam_channel::{Receiver, Sender};
-use stages::{Built, Finding, Models, Sketch};
+use stages::Models;
 
 pub use bounds::Permits;
 use bounds::{Budget, SetOnDrop};
@@ -74,7 +73,8 @@ pub fn run(
             let Some(segment) = segment else { return Ok(None) };
             Documents { run, task, partition, number, segment }.run(workers)?
         }
-        TaskKind::Resolve { group, range } => resolve(run, task, group, range)?,
+        TaskKind::Resolve { group, range } => resolve::resolve(run, task, group, range)?,
+        TaskKind::Judge { group } => resolve::judge(run, task, group)?,
     };
     let Some((commit, cost)) = done else { return Ok(None) };
     if let Some(imbalance) = commit.counts.imbalance() {
@@ -163,89 +163,6 @@ fn add(cost: &mut Cost, more: Cost) {
     }
 }
 
-fn resolves(plan: &Plan, group: usize) -> impl Iterator<Item = &Task> {
-    let tasks = &plan.passes[plan.groups[group].pass].tasks;
-    tasks.iter().filter(move |task| matches!(task.kind, TaskKind::Resolve { group: other, .. } if other == group))
-}
-
-/// One range of keys of one dedup: from all sketches of the range to what goes.
-fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result<Option<(Commit, Cost)>> {
-    let plan = run.plan;
-    let spec = &plan.groups[group];
-    let Built::Dedup(dedup) = spec.spec.build(run.models).map_err(Failure::configuration)? else {
-        return Err(Failure::configuration(format!("`{}` is no dedup", spec.label)));
-    };
-    let _permit = run.permits.acquire();
-    let clock = thread_cpu();
-    let bound = |range: usize| {
-        let mut bytes = [0; Sketch::WIDTH];
-        let key = (range << 16) / spec.ranges;
-        bytes[..2].copy_from_slice(&(key as u16).to_be_bytes());
-        (key < 1 << 16).then_some(bytes)
-    };
-    let from = bound(range).unwrap_or([0; Sketch::WIDTH]);
-    let below = bound(range + 1);
-    let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
-    for (name, first_file) in sketch_files(run, group)?.iter() {
-        if run.stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        // One file at a time is open, however many partitions there are.
-        for sketch in SortedFile::open(&run.store.path(name))?.range(from, below, 256 << 10)? {
-            let mut sketch = Sketch::from_bytes(sketch?);
-            sketch.rank.raw_file += first_file;
-            sketches.push(sketch.to_bytes())?;
-        }
-    }
-    let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
-    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
-    dedup.resolve(&mut sorted, &mut |finding| found.push(finding.to_bytes()))?;
-    drop(sorted);
-    let name = format!("between/{}-{range:03}-{}.findings", file_label(&spec.label), task.id.short());
-    let findings = Some(found.publish(&name)?);
-    let commit = Commit { format: FORMAT, findings, ..Commit::default() };
-    let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
-    Ok(Some((commit, cost)))
-}
-
-/// The sketches of all partitions that a dedup compares, each with the place of its first raw file
-/// in the run. Every range asks for them, so they are looked up once.
-fn sketch_files(run: &Run<'_>, group: usize) -> Result<SketchFiles> {
-    let mut known = run.sketches.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(files) = known.get(&group) {
-        return Ok(files.clone());
-    }
-    let plan = run.plan;
-    let ledger = Ledger::new(run.store);
-    let mut files = Vec::new();
-    for slice in plan.groups[group].slices.iter().map(|slice| &plan.slices[*slice]) {
-        let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
-        for partition in slice.partitions.clone() {
-            let commit = match plan.documents_task(partition, segment) {
-                Some(task) => ledger.commit_of(&task.id)?,
-                None => None,
-            };
-            let Some(file) = commit.and_then(|commit| commit.sketches) else {
-                return Err(gone(run, &format!("the sketches of partition {partition} of {}", slice.name)));
-            };
-            files.push((file.name, plan.partitions[partition].files.start as u32));
-        }
-    }
-    let files = Arc::new(files);
-    known.insert(group, files.clone());
-    Ok(files)
-}
-
-/// Something that an earlier task left is no longer there.
-fn gone(run: &Run<'_>, what: &str) -> Failure {
-    let message = format!("{what} have vanished from {}", run.store.root().display());
-    Failure::new(Code::Failed, message).hint("another run may have cleaned up there: run the same command again")
-}
-
-fn file_label(label: &str) -> String {
-    label.replace(':', "-")
-}
-
 /// Bytes that a task reads: of its raw files, or of the documents that the pass before kept.
 pub fn bytes_of(run: &Run<'_>, task: &Task) -> u64 {
     let plan = run.plan;
@@ -258,6 +175,6 @@ pub fn bytes_of(run: &Run<'_>, task: &Task) -> u64 {
             let commit = before.and_then(|task| Ledger::new(run.store).commit_of(&task.id).ok().flatten());
             commit.map_or(0, |commit| commit.counts.kept.bytes)
         }
-        TaskKind::Resolve { .. } => 0,
+        TaskKind::Resolve { .. } | TaskKind::Judge { .. } => 0,
     }
 }

@@ -1,27 +1,25 @@
 //! The reading side of a task: raw files through their source, or what the pass before kept beside
 //! what the dedup found.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use corpus::manifest::RawRead;
-use corpus::sorted::{SortedFile, SortedRange};
 use corpus::table::DocumentReader;
 use corpus::{DocumentId, Error, Evidence};
 use crossbeam_channel::Sender;
 use sources::{Record, Sink};
-use stages::{Finding, Rank};
+use stages::Rank;
 
+use super::Documents;
 use super::bounds::{Budget, Permit};
+use super::resolve::Findings;
 use super::segment::{Handful, Item, Message};
-use super::{Documents, Run, resolves};
 use crate::failure::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::metrics::{Cost, thread_cpu};
-use crate::plan::{Plan, Task};
+use crate::plan::Plan;
 
 /// Documents that are handed to a worker at once, at most.
 const HANDFUL: usize = 1024;
@@ -155,7 +153,7 @@ impl<'t> Hand<'t> {
             return Err(Error::damaged(run.store.path("between"), detail).into());
         };
         let group = plan.slices[partition.slice].dedups[task.number - 1];
-        let mut findings = Findings::open(run, group, partition.files.clone())?;
+        let mut findings = Findings::of(run, group, partition.files.clone())?;
         let mut finding = findings.next()?;
         let mut ranks = Ranks::new(plan, task.partition);
         for document in DocumentReader::open(&run.store.path(&between.name), &task.segment.signals_before)? {
@@ -252,48 +250,5 @@ impl<'p> Ranks<'p> {
             self.last = (Some(id.raw_file.clone()), at.unwrap_or(self.files.end));
         }
         Rank { raw_file: self.last.1 as u32, record: id.record }
-    }
-}
-
-/// What a dedup found for the raw files of one partition, in order of rank.
-struct Findings {
-    ranges: Vec<SortedRange<{ Finding::WIDTH }>>,
-    heads: BinaryHeap<Reverse<([u8; Finding::WIDTH], usize)>>,
-}
-
-impl Findings {
-    fn open(run: &Run<'_>, group: usize, files: Range<usize>) -> corpus::Result<Findings> {
-        let bound = |raw_file: usize| {
-            let mut bytes = [0; Finding::WIDTH];
-            bytes[..12].copy_from_slice(&Rank { raw_file: raw_file as u32, record: 0 }.to_bytes());
-            bytes
-        };
-        let ledger = Ledger::new(run.store);
-        let tasks: Vec<&Task> = resolves(run.plan, group).collect();
-        let buffer = ((1 << 20) / tasks.len().max(1)).clamp(4 << 10, 64 << 10);
-        let mut findings = Findings { ranges: Vec::new(), heads: Default::default() };
-        for task in tasks {
-            let Some(found) = ledger.commit_of(&task.id)?.and_then(|commit| commit.findings) else {
-                let label = &run.plan.groups[group].label;
-                let detail = format!("the findings of {label} are gone: run the same command again");
-                return Err(Error::damaged(run.store.path("between"), detail));
-            };
-            let file = SortedFile::open(&run.store.path(&found.name))?;
-            let mut range = file.range(bound(files.start), Some(bound(files.end)), buffer)?;
-            // A file without anything for this partition is closed again.
-            if let Some(head) = range.next().transpose()? {
-                findings.heads.push(Reverse((head, findings.ranges.len())));
-                findings.ranges.push(range);
-            }
-        }
-        Ok(findings)
-    }
-
-    fn next(&mut self) -> corpus::Result<Option<Finding>> {
-        let Some(Reverse((bytes, from))) = self.heads.pop() else { return Ok(None) };
-        if let Some(head) = self.ranges[from].next().transpose()? {
-            self.heads.push(Reverse((head, from)));
-        }
-        Ok(Some(Finding::from_bytes(bytes)))
     }
 }

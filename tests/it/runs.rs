@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, root, said};
 
-const STAGES: &str = "line_statistics: {}, line_length: { max: 150 }, exact_dedup: {}, letters_per_token: { min: 0.5 }, tokenize: {}, \
+const STAGES: &str = "line_statistics: {}, line_length: { max: 150 }, exact_dedup: {}, simhash_dedup: { distance: 12 }, \
+                      letters_per_token: { min: 0.5 }, tokenize: {}, \
                       pack: { shard_tokens: 500 }";
 
 fn folder() -> Folder {
@@ -65,6 +66,8 @@ fn one_two_and_seven_workers_give_the_same_bytes() {
     }
     // One document in five is one of five texts.
     assert_eq!(folder.gone("out1", "c4", "exact_duplicate"), 6 * 24 - 5);
+    // These five differ in a digit.
+    assert!(folder.gone("out1", "c4", "near_duplicate") >= 4);
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn a_second_build_does_nothing_and_a_changed_one_only_what_changed() {
     // Other shards: the first passes stay.
     let set = "--set stages.pack.shard_tokens=700";
     let plan = folder.fine(&format!("plan p.yaml --input raw --output out --no-estimate {set}")).out;
-    assert!(plan.contains("stage 6:pack was"), "{plan}");
+    assert!(plan.contains("stage 7:pack was"), "{plan}");
     assert!(plan.contains("pass 1: read, line_statistics, line_length · 6 tasks, 6 done, 0 to run"), "{plan}");
     let changed = folder.fine(&format!("build p.yaml --input raw --output out --json {set}"));
     let result: serde_json::Value = serde_json::from_str(changed.out.lines().last().unwrap()).unwrap();

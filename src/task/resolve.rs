@@ -1,0 +1,206 @@
+//! The tasks between two segments: what sketches have in common, range by range, and which of the
+//! pairs found decide.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use corpus::Error;
+use corpus::catalog::FORMAT;
+use corpus::sorted::{SortedFile, SortedRange, Sorter};
+use stages::{Built, Finding, Gone, Rank, Sketch};
+
+use super::{Run, SketchFiles};
+use crate::failure::{Code, Failure, Result};
+use crate::ledger::{Commit, Ledger};
+use crate::metrics::{Cost, thread_cpu};
+use crate::plan::{Plan, Task, TaskKind};
+
+fn of_group(plan: &Plan, pass: usize, group: usize) -> impl Iterator<Item = &Task> {
+    plan.passes[pass].tasks.iter().filter(move |task| match task.kind {
+        TaskKind::Resolve { group: of, .. } | TaskKind::Judge { group: of } => of == group,
+        TaskKind::Documents { .. } => false,
+    })
+}
+
+/// One range of keys of one dedup: from all sketches of the range to what goes.
+pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result<Option<(Commit, Cost)>> {
+    let plan = run.plan;
+    let spec = &plan.groups[group];
+    let Built::Dedup(dedup) = spec.spec.build(run.models).map_err(Failure::configuration)? else {
+        return Err(Failure::configuration(format!("`{}` is no dedup", spec.label)));
+    };
+    let _permit = run.permits.acquire();
+    let clock = thread_cpu();
+    let bound = |range: usize| {
+        let mut bytes = [0; Sketch::WIDTH];
+        let key = (range << 16) / spec.ranges;
+        bytes[..2].copy_from_slice(&(key as u16).to_be_bytes());
+        (key < 1 << 16).then_some(bytes)
+    };
+    let from = bound(range).unwrap_or([0; Sketch::WIDTH]);
+    let below = bound(range + 1);
+    let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
+    for (name, first_file) in sketch_files(run, group)?.iter() {
+        if run.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        // One file at a time is open, however many partitions there are.
+        for sketch in SortedFile::open(&run.store.path(name))?.range(from, below, 256 << 10)? {
+            let mut sketch = Sketch::from_bytes(sketch?);
+            sketch.rank.raw_file += first_file;
+            sketches.push(sketch.to_bytes())?;
+        }
+    }
+    let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
+    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
+    dedup.resolve(&mut sorted, &mut |finding| found.push(finding.to_bytes()))?;
+    drop(sorted);
+    let name = format!("between/{}-{range:03}-{}.findings", file_label(&spec.label), task.id.short());
+    let findings = Some(found.publish(&name)?);
+    let commit = Commit { format: FORMAT, findings, ..Commit::default() };
+    let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
+    Ok(Some((commit, cost)))
+}
+
+/// The sketches of all partitions that a dedup compares, each with the place of its first raw file
+/// in the run. Every range asks for them, so they are looked up once.
+fn sketch_files(run: &Run<'_>, group: usize) -> Result<SketchFiles> {
+    let mut known = run.sketches.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(files) = known.get(&group) {
+        return Ok(files.clone());
+    }
+    let plan = run.plan;
+    let ledger = Ledger::new(run.store);
+    let mut files = Vec::new();
+    for slice in plan.groups[group].slices.iter().map(|slice| &plan.slices[*slice]) {
+        let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
+        for partition in slice.partitions.clone() {
+            let commit = match plan.documents_task(partition, segment) {
+                Some(task) => ledger.commit_of(&task.id)?,
+                None => None,
+            };
+            let Some(file) = commit.and_then(|commit| commit.sketches) else {
+                return Err(gone(run, &format!("the sketches of partition {partition} of {}", slice.name)));
+            };
+            files.push((file.name, plan.partitions[partition].files.start as u32));
+        }
+    }
+    let files = Arc::new(files);
+    known.insert(group, files.clone());
+    Ok(files)
+}
+
+/// Something that an earlier task left is no longer there.
+fn gone(run: &Run<'_>, what: &str) -> Failure {
+    let message = format!("{what} have vanished from {}", run.store.root().display());
+    Failure::new(Code::Failed, message).hint("another run may have cleaned up there: run the same command again")
+}
+
+fn file_label(label: &str) -> String {
+    label.replace(':', "-")
+}
+
+/// The pairs of one dedup, in order of rank: a document goes for one that stays.
+pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit, Cost)>> {
+    let _permit = run.permits.acquire();
+    let clock = thread_cpu();
+    let spec = &run.plan.groups[group];
+    let mut gone = Gone::of(&records_of(run, group)?);
+    let mut pairs = Findings::open(run, group, spec.resolve_pass, None)?;
+    let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
+    let mut until_stopped = std::iter::from_fn(|| match run.stop.load(Ordering::Relaxed) {
+        true => None,
+        false => pairs.next().transpose(),
+    });
+    stages::judge(&mut until_stopped, &mut gone, &mut |finding| found.push(finding.to_bytes()))?;
+    if run.stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let name = format!("between/{}-{}.findings", file_label(&spec.label), task.id.short());
+    let findings = Some(found.publish(&name)?);
+    let commit = Commit { format: FORMAT, findings, ..Commit::default() };
+    let cost = Cost::from([(format!("judge {}", spec.label), thread_cpu() - clock)]);
+    Ok(Some((commit, cost)))
+}
+
+/// How many records each raw file of the run has; none for those that the dedup does not compare.
+fn records_of(run: &Run<'_>, group: usize) -> Result<Vec<u64>> {
+    let plan = run.plan;
+    let ledger = Ledger::new(run.store);
+    let mut records = vec![0; plan.raw_files.len()];
+    for slice in &plan.groups[group].slices {
+        for partition in plan.slices[*slice].partitions.clone() {
+            let commit = match plan.documents_task(partition, 0) {
+                Some(task) => ledger.commit_of(&task.id)?,
+                None => None,
+            };
+            let Some(commit) = commit else {
+                return Err(gone(
+                    run,
+                    &format!("the commits of partition {partition} of {}", plan.slices[*slice].name),
+                ));
+            };
+            let read: BTreeMap<&str, u64> = commit.reads.iter().map(|read| (&*read.name, read.records)).collect();
+            for file in plan.partitions[partition].files.clone() {
+                records[file] = read.get(&*plan.raw_files[file].name).copied().unwrap_or(0);
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// What a dedup found, in order of rank: merged from the files of all tasks that found something.
+pub struct Findings {
+    ranges: Vec<SortedRange<{ Finding::WIDTH }>>,
+    heads: BinaryHeap<Reverse<([u8; Finding::WIDTH], usize)>>,
+}
+
+impl Findings {
+    /// What a dedup concluded of the documents of some raw files.
+    pub fn of(run: &Run<'_>, group: usize, files: Range<usize>) -> corpus::Result<Findings> {
+        Findings::open(run, group, run.plan.groups[group].pass, Some(files))
+    }
+
+    fn open(run: &Run<'_>, group: usize, pass: usize, files: Option<Range<usize>>) -> corpus::Result<Findings> {
+        let bound = |raw_file: usize| {
+            let mut bytes = [0; Finding::WIDTH];
+            bytes[..12].copy_from_slice(&Rank { raw_file: raw_file as u32, record: 0 }.to_bytes());
+            bytes
+        };
+        let (from, below) = match files {
+            Some(files) => (bound(files.start), Some(bound(files.end))),
+            None => (bound(0), None),
+        };
+        let ledger = Ledger::new(run.store);
+        let tasks: Vec<&Task> = of_group(run.plan, pass, group).collect();
+        let buffer = ((1 << 20) / tasks.len().max(1)).clamp(4 << 10, 64 << 10);
+        let mut findings = Findings { ranges: Vec::new(), heads: Default::default() };
+        for task in tasks {
+            let Some(found) = ledger.commit_of(&task.id)?.and_then(|commit| commit.findings) else {
+                let label = &run.plan.groups[group].label;
+                let detail = format!("the findings of {label} are gone: run the same command again");
+                return Err(Error::damaged(run.store.path("between"), detail));
+            };
+            let file = SortedFile::open(&run.store.path(&found.name))?;
+            let mut range = file.range(from, below, buffer)?;
+            // A file without anything for these raw files is closed again.
+            if let Some(head) = range.next().transpose()? {
+                findings.heads.push(Reverse((head, findings.ranges.len())));
+                findings.ranges.push(range);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// The next finding.
+    pub fn next(&mut self) -> corpus::Result<Option<Finding>> {
+        let Some(Reverse((bytes, from))) = self.heads.pop() else { return Ok(None) };
+        if let Some(head) = self.ranges[from].next().transpose()? {
+            self.heads.push(Reverse((head, from)));
+        }
+        Ok(Some(Finding::from_bytes(bytes)))
+    }
+}
