@@ -26,6 +26,9 @@ pub struct Catalog {
     /// The tokenizer, if the pipeline has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tokenizer: Option<TokenizerEntry>,
+    /// The other models that its stages used, by the pipeline's variable.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub models: BTreeMap<String, ModelEntry>,
     /// Digest of the plan: of all its tasks, and so of every raw file and option.
     pub plan: Digest,
     /// What became of each slice.
@@ -46,6 +49,15 @@ pub struct TokenizerEntry {
     pub vocab_size: u32,
     /// The token after each document.
     pub end_of_document: u32,
+}
+
+/// A model that measured documents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// The name that the pipeline gives it.
+    pub name: String,
+    /// The digest of its file.
+    pub digest: Digest,
 }
 
 /// One slice of a run.

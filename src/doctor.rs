@@ -62,7 +62,10 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
         if let (Some(found), Some(bytes)) = (found, model.bytes)
             && found.len() != bytes
         {
-            print(&format!("        note: it has {} bytes, the published one {bytes}: ids may differ\n", found.len()));
+            print(&format!(
+                "        note: it has {} bytes, the published one {bytes}: what it says may differ\n",
+                found.len()
+            ));
         }
     }
     let read = args.pipeline.as_ref().map(|choice| pipeline::read(choice, &[])).transpose()?;
@@ -72,12 +75,12 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
         line(folder.is_dir(), format!("raw files of slice {} in {}", told.name, folder.display()), &help);
     }
     if let Some(read) = read {
-        let tokenizer = inputs::load_tokenizer(&read);
-        let help = match &tokenizer {
+        let models = inputs::load_models(&read);
+        let help = match &models {
             Err(failure) => failure.hint.clone().unwrap_or_default(),
             Ok(_) => String::new(),
         };
-        line(tokenizer.is_ok(), format!("models of pipeline {}", read.name), &help);
+        line(models.is_ok(), format!("models of pipeline {}", read.name), &help);
         let files = inputs::find_raw_files(&read, &[], &std::path::PathBuf::from("out").join(&read.name));
         let help = match &files {
             Err(failure) => failure.message.clone(),

@@ -89,7 +89,7 @@ pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     read.pipeline.partition = Some(Size(smallest.max(1)));
     let sample = Prepared {
         read: read.clone(),
-        plan: Plan::new(&read, plan.tokenizer.clone(), files, Records::OfEach(caps))?,
+        plan: Plan::new(&read, plan.tokenizer.clone(), plan.models.clone(), files, Records::OfEach(caps))?,
         models: prepared.models.clone(),
         tokenizer_path: None,
         out: folder.path().to_path_buf(),

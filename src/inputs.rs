@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use corpus::catalog::TokenizerEntry;
-use corpus::{RawFile, Tokenizer};
+use corpus::RawFile;
+use corpus::catalog::{ModelEntry, TokenizerEntry};
+use serde_saphyr::Spanned;
+use stages::{Models, Variable};
 
 use crate::failure::{Failure, Result};
 use crate::pipeline::{self, Read};
@@ -145,24 +147,62 @@ pub fn common_base(paths: &[PathBuf]) -> PathBuf {
     base.unwrap_or_default()
 }
 
-/// A tokenizer, ready to use.
-pub struct LoadedTokenizer {
-    /// What the catalog says of it.
-    pub entry: TokenizerEntry,
-    /// The tokenizer itself.
-    pub tokenizer: Arc<dyn Tokenizer>,
-    /// Where it lies.
-    pub path: PathBuf,
+/// The models that a pipeline names, ready to use, with what the catalog says of them.
+#[derive(Default)]
+pub struct LoadedModels {
+    /// The models themselves.
+    pub models: Models,
+    /// The tokenizer.
+    pub tokenizer: Option<TokenizerEntry>,
+    /// Where the tokenizer lies.
+    pub tokenizer_path: Option<PathBuf>,
+    /// The others, by the pipeline's variable.
+    pub entries: BTreeMap<String, ModelEntry>,
 }
 
-/// Loads the tokenizer that a pipeline names.
-pub fn load_tokenizer(read: &Read) -> Result<Option<LoadedTokenizer>> {
-    let needed = read.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages).chain(&read.pipeline.stages);
-    if !needed.into_iter().any(|stage| stage.value.needs_tokenizer()) {
-        return Ok(None);
+/// Loads the models that a pipeline names, as far as its stages use them.
+pub fn load_models(read: &Read) -> Result<LoadedModels> {
+    let mut loaded = LoadedModels::default();
+    for variable in Variable::ALL {
+        if !read.uses(variable) {
+            continue;
+        }
+        let Some(named) = read.model(variable) else { continue };
+        let (name, path) = locate(read, variable, named)?;
+        let wrong = |words: String| Failure::configuration(words).at(read.place(named));
+        match variable {
+            Variable::Tokenizer => {
+                let tokenizer = stages::tokenizer::load(&path, None).map_err(|error| wrong(error.to_string()))?;
+                loaded.tokenizer = Some(TokenizerEntry {
+                    name,
+                    digest: tokenizer.digest(),
+                    vocab_size: tokenizer.vocab_size(),
+                    end_of_document: tokenizer.end_of_document(),
+                });
+                loaded.models.tokenizer = Some(tokenizer);
+                loaded.tokenizer_path = Some(path);
+            }
+            Variable::LanguageModel => {
+                let model = stages::fasttext::load(&path).map_err(|error| wrong(error.to_string()))?;
+                loaded.entries.insert(variable.name().to_owned(), ModelEntry { name, digest: model.digest() });
+                loaded.models.language = Some(Arc::new(model));
+            }
+            // No stage uses them yet.
+            Variable::PerplexityModel | Variable::QualityModel => {}
+        }
     }
-    let Some(named) = &read.pipeline.tokenizer else { return Ok(None) };
-    let (name, path) = match pipeline::known_model(&named.value) {
+    Ok(loaded)
+}
+
+/// The name of a model and its file: in the folder of models, or where the pipeline says.
+fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(String, PathBuf)> {
+    let known = pipeline::models()?;
+    let entry = known.get(&named.value);
+    if let Some(entry) = entry.filter(|entry| entry.kind != variable.name()) {
+        let message = format!("`{}` is a {}, not a {}", named.value, entry.kind, variable.name());
+        return Err(Failure::configuration(message).at(read.place(named)));
+    }
+    let (name, path) = match entry {
         Some(entry) => (named.value.clone(), crate::manifest::models_folder().join(&entry.file)),
         None => {
             let path = match &read.folder {
@@ -173,26 +213,25 @@ pub fn load_tokenizer(read: &Read) -> Result<Option<LoadedTokenizer>> {
             (name, path)
         }
     };
-    if !path.is_file() {
-        let known = pipeline::models()?;
-        let failure = Failure::configuration(format!("no tokenizer at {}", path.display())).at(read.place(named));
-        return Err(failure.hint(match known.get(&named.value) {
-            Some(entry) => format!(
-                "put {} there (its origin: {}), or use one at hand: --set tokenizer=FILE",
-                entry.file, entry.url
-            ),
-            None => {
-                format!("name a `tokenizer.json`, or one of: {}", known.keys().cloned().collect::<Vec<_>>().join(", "))
-            }
-        }));
+    if path.is_file() {
+        return Ok((name, path));
     }
-    let tokenizer = stages::tokenizer::load(&path, None)
-        .map_err(|error| Failure::configuration(error.to_string()).at(read.place(named)))?;
-    let entry = TokenizerEntry {
-        name,
-        digest: tokenizer.digest(),
-        vocab_size: tokenizer.vocab_size(),
-        end_of_document: tokenizer.end_of_document(),
+    let what = match variable {
+        Variable::Tokenizer => "a `tokenizer.json`",
+        Variable::LanguageModel | Variable::QualityModel => "a fastText model",
+        Variable::PerplexityModel => "a KenLM model",
     };
-    Ok(Some(LoadedTokenizer { entry, tokenizer, path }))
+    let failure = Failure::configuration(format!("no {} at {}", variable.name(), path.display()));
+    let names: Vec<&str> =
+        known.iter().filter(|(_, entry)| entry.kind == variable.name()).map(|(name, _)| name.as_str()).collect();
+    Err(failure.at(read.place(named)).hint(match entry {
+        Some(entry) => format!(
+            "put {} there (its origin: {}), or use one at hand: --set {}=FILE",
+            entry.file,
+            entry.url,
+            variable.name()
+        ),
+        None if names.is_empty() => format!("name {what}"),
+        None => format!("name {what}, or one of: {}", names.join(", ")),
+    }))
 }

@@ -9,7 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_saphyr::Spanned;
 use sources::SourceSpec;
-use stages::{Kind, Share, StageSpec};
+use stages::{Kind, Share, StageSpec, Variable};
 
 use crate::failure::{Failure, Place, Result};
 use crate::size::Size;
@@ -43,7 +43,8 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub tokenizer: Option<Spanned<String>>,
-    /// A model of languages, for stages that ask for one.
+    /// A model of languages for `language`: `lid.176.bin`, `lid.176.ftz`, or any supervised fastText
+    /// model. Without it, `language` asks whatlang, which is built in.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub language_model: Option<Spanned<String>>,
@@ -102,9 +103,6 @@ fn allow_unusable() -> Share {
 fn allow_damaged() -> Share {
     Share(0.01)
 }
-
-/// The variables that name models, in the order in which they are documented.
-pub const MODELS: [&str; 4] = ["tokenizer", "language_model", "perplexity_model", "quality_model"];
 
 /// One slice of a pipeline.
 #[derive(Clone, Debug)]
@@ -398,7 +396,7 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
         Ok(value) => value,
         Err(_) => serde_json::Value::String(value.to_owned()),
     };
-    if MODELS.contains(&path)
+    if Variable::ALL.iter().any(|variable| variable.name() == path)
         && let Some(model) = value.as_str()
         && known_model(model).is_none()
     {
@@ -491,24 +489,25 @@ impl Read {
     }
 
     /// A variable that names a model.
-    pub fn model(&self, variable: &str) -> Option<&Spanned<String>> {
+    pub fn model(&self, variable: Variable) -> Option<&Spanned<String>> {
         match variable {
-            "tokenizer" => self.pipeline.tokenizer.as_ref(),
-            "language_model" => self.pipeline.language_model.as_ref(),
-            "perplexity_model" => self.pipeline.perplexity_model.as_ref(),
-            "quality_model" => self.pipeline.quality_model.as_ref(),
-            _ => None,
+            Variable::Tokenizer => self.pipeline.tokenizer.as_ref(),
+            Variable::LanguageModel => self.pipeline.language_model.as_ref(),
+            Variable::PerplexityModel => self.pipeline.perplexity_model.as_ref(),
+            Variable::QualityModel => self.pipeline.quality_model.as_ref(),
         }
+    }
+
+    /// Whether a stage uses the model that a variable names.
+    pub fn uses(&self, variable: Variable) -> bool {
+        let own = self.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages);
+        own.chain(&self.pipeline.stages).any(|stage| stage.value.uses().contains(&variable))
     }
 
     /// Models that are named and that no stage uses.
     pub fn unused_models(&self) -> Vec<&'static str> {
-        let uses = |variable: &str| {
-            let mut stages =
-                self.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages).chain(&self.pipeline.stages);
-            variable == "tokenizer" && stages.any(|stage| stage.value.needs_tokenizer())
-        };
-        MODELS.into_iter().filter(|variable| self.model(variable).is_some() && !uses(variable)).collect()
+        let unused = |variable: &Variable| self.model(*variable).is_some() && !self.uses(*variable);
+        Variable::ALL.into_iter().filter(unused).map(Variable::name).collect()
     }
 
     /// What types cannot say: the order of stages, and what they need from each other.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use corpus::catalog::{FORMAT, TokenizerEntry};
+use corpus::catalog::{FORMAT, ModelEntry, TokenizerEntry};
 use corpus::manifest::RawRead;
 use corpus::{Digest, RawFile, SignalSpec};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Plan {
     places: BTreeMap<(usize, usize), (usize, usize)>,
     /// The tokenizer, if a stage needs one.
     pub tokenizer: Option<TokenizerEntry>,
+    /// The other models that stages use, by the pipeline's variable.
+    pub models: BTreeMap<String, ModelEntry>,
     /// What holds for every source.
     pub limits: Limits,
     /// The size of a partition, if the pipeline sets it.
@@ -200,6 +202,7 @@ impl Plan {
     pub fn new(
         read: &Read,
         tokenizer: Option<TokenizerEntry>,
+        models: BTreeMap<String, ModelEntry>,
         files: Vec<Vec<RawFile>>,
         records: Records,
     ) -> Result<Plan> {
@@ -214,6 +217,7 @@ impl Plan {
             passes: Vec::new(),
             places: BTreeMap::new(),
             tokenizer,
+            models,
             limits,
             partition: read.pipeline.partition.map(|size| size.0),
         };
@@ -362,7 +366,8 @@ impl Plan {
                     .flat_map(|slice| self.slices[*slice].partitions.clone())
                     .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)))
                     .collect();
-                let read = Digest::of_value(&("sketches", &stage_key(&group.label, &group.spec), read));
+                let does = stage_key(&group.label, &group.spec, &self.models);
+                let read = Digest::of_value(&("sketches", &does, read));
                 let mut found = Digest::of_value(&("findings", read, group.ranges));
                 group.resolve_pass = passes.len();
                 group.pass = passes.len();
@@ -410,14 +415,16 @@ impl Plan {
     fn documents_id(&self, partition: usize, segment: usize, before: Option<(Digest, Digest)>) -> Digest {
         let partition = &self.partitions[partition];
         let slice = &self.slices[partition.slice];
-        let stages: Vec<_> =
-            slice.stages[slice.segments[segment].clone()].iter().map(|(label, spec)| stage_key(label, spec)).collect();
+        let stages: Vec<_> = slice.stages[slice.segments[segment].clone()]
+            .iter()
+            .map(|(label, spec)| stage_key(label, spec, &self.models))
+            .collect();
         let tokens = slice.stages[slice.segments[segment].clone()].iter().any(|(_, spec)| spec.needs_tokenizer());
         let tokenizer = self.tokenizer.as_ref().filter(|_| tokens).map(|entry| (entry.digest, entry.end_of_document));
         // The keys of the sketches that it leaves are part of what it does.
         let dedup = slice.dedups.get(segment).map(|group| {
             let group = &self.groups[*group];
-            stage_key(&group.label, &group.spec)
+            stage_key(&group.label, &group.spec, &self.models)
         });
         let reads = match before {
             Some(before) => serde_json::json!({ "task": before.0, "findings": before.1 }),
@@ -433,7 +440,7 @@ impl Plan {
     }
 
     fn what_is_done(&self, slice: &SlicePlan) -> serde_json::Value {
-        let stages: Vec<_> = slice.stages.iter().map(|(label, spec)| stage_key(label, spec)).collect();
+        let stages: Vec<_> = slice.stages.iter().map(|(label, spec)| stage_key(label, spec, &self.models)).collect();
         serde_json::json!({
             "slice": slice.name,
             "source": source_key(&slice.source),
@@ -446,7 +453,11 @@ impl Plan {
     /// What this plan is made of.
     pub fn origin(&self, limit: Option<u64>, tokenizer_path: Option<PathBuf>) -> Origin {
         let slices = self.slices.iter().map(|slice| {
-            let stages = slice.stages.iter().map(|(label, spec)| (label.clone(), stage_key(label, spec))).collect();
+            let stages = slice
+                .stages
+                .iter()
+                .map(|(label, spec)| (label.clone(), stage_key(label, spec, &self.models)))
+                .collect();
             let origin = SliceOrigin {
                 source: source_key(&slice.source),
                 stages,
@@ -545,8 +556,16 @@ impl Plan {
     }
 }
 
-fn stage_key(label: &str, spec: &StageSpec) -> serde_json::Value {
-    serde_json::json!({ "stage": label, "version": spec.version(), "options": spec })
+/// What a stage does: its version, its options, and the models that it asks. The tokenizer is told
+/// apart, since it also makes what a shard holds.
+fn stage_key(label: &str, spec: &StageSpec, models: &BTreeMap<String, ModelEntry>) -> serde_json::Value {
+    let mut key = serde_json::json!({ "stage": label, "version": spec.version(), "options": spec });
+    for variable in spec.uses() {
+        if let Some(model) = models.get(variable.name()) {
+            key[variable.name()] = serde_json::json!(model.digest);
+        }
+    }
+    key
 }
 
 fn source_key(source: &SourceSpec) -> serde_json::Value {
@@ -604,11 +623,15 @@ pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
         for (label, stage) in &new.stages {
             match old.stages.iter().find(|(known, _)| known == label) {
                 None => changes.push(format!("{name}: stage {label} is new")),
-                Some((_, known)) if known != stage => changes.push(format!(
+                Some((_, known)) if ["version", "options"].iter().all(|part| known[part] == stage[part]) => {
+                    if known != stage {
+                        changes.push(format!("{name}: stage {label} asks another model"));
+                    }
+                }
+                Some((_, known)) => changes.push(format!(
                     "{name}: stage {label} was {} (version {}), is {} (version {})",
                     known["options"], known["version"], stage["options"], stage["version"]
                 )),
-                _ => {}
             }
         }
         for (label, _) in old.stages.iter().filter(|(label, _)| !new.stages.iter().any(|(known, _)| known == label)) {

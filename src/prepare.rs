@@ -6,7 +6,7 @@ use stages::Models;
 
 use crate::cli::Choice;
 use crate::failure::{Failure, Result};
-use crate::inputs::{self, LoadedTokenizer};
+use crate::inputs;
 use crate::pipeline::{self, Read};
 use crate::plan::{Plan, Records};
 use crate::size::Size;
@@ -62,7 +62,7 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
         out = PathBuf::from(".");
     }
     let files = inputs::find_raw_files(&read, &choice.input, &out)?;
-    let tokenizer = inputs::load_tokenizer(&read)?;
+    let loaded = inputs::load_models(&read)?;
     let memory = match choice.memory {
         Some(size) => size.0,
         None => metrics::machine_memory() / 2,
@@ -81,17 +81,10 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
         Some(workers) => usize::from(workers),
         None => std::thread::available_parallelism().map_or(1, |cores| cores.get()),
     };
-    let mut models = Models::default();
-    let (mut entry, mut tokenizer_path) = (None, None);
-    if let Some(loaded) = tokenizer {
-        let LoadedTokenizer { entry: found, tokenizer, path } = loaded;
-        models.tokenizer = Some(tokenizer);
-        entry = Some(found);
-        tokenizer_path = Some(std::path::absolute(&path).unwrap_or(path));
-    }
     let records = choice.limit.map_or(Records::All, Records::First);
-    let plan = Plan::new(&read, entry, files, records)?;
-    let prepared = Prepared { read, plan, models, tokenizer_path, out, workers, memory };
+    let plan = Plan::new(&read, loaded.tokenizer, loaded.entries, files, records)?;
+    let tokenizer_path = loaded.tokenizer_path.map(|path| std::path::absolute(&path).unwrap_or(path));
+    let prepared = Prepared { read, plan, models: loaded.models, tokenizer_path, out, workers, memory };
     let wanted = prepared.wanted_memory();
     if memory < wanted {
         report::say(&format!(
@@ -111,11 +104,12 @@ const WRITERS: u64 = 24 << 20;
 const COPIES: u64 = 16;
 
 impl Prepared {
-    /// What the process takes whatever it does: the tokenizer, with caches for each worker.
+    /// What the process takes whatever it does: the models, and of the tokenizer caches for each
+    /// worker.
     fn fixed_memory(&self) -> u64 {
         let tokenizer =
             if self.models.tokenizer.is_some() { (72 << 20) + (self.workers as u64) * (8 << 20) } else { 0 };
-        (16 << 20) + tokenizer
+        (16 << 20) + tokenizer + self.models.footprint()
     }
 
     /// Memory with which one live task stays inside, though every document be as long as allowed.

@@ -226,6 +226,7 @@ pub fn make_catalog(plan: &Plan, ledger: &Ledger<'_>) -> Result<Catalog> {
         pipeline: plan.name.clone(),
         pipeline_digest: plan.digest,
         tokenizer: plan.tokenizer.clone(),
+        models: plan.models.clone(),
         plan: plan.identity(),
         slices,
         digest: None,

@@ -52,6 +52,9 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
             tokenizer.digest.short()
         ));
     }
+    for (variable, model) in &plan.models {
+        line(format!("  {variable}: {}, digest {}", model.name, model.digest.short()));
+    }
     for (number, (pass, needed)) in plan.passes.iter().zip(&needed).enumerate() {
         let to_run = needed.iter().filter(|why| why.is_some()).count();
         line(format!(

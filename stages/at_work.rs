@@ -27,9 +27,11 @@ struct Case {
     text: String,
     path: Option<Box<str>>,
     license: Option<Box<str>>,
+    language: Option<Box<str>>,
     outcome: Option<String>,
     becomes: Option<String>,
     signals: Option<String>,
+    says: Option<String>,
     tokens: Option<usize>,
 }
 
@@ -58,6 +60,9 @@ fn every_example_does_what_it_says() {
                 case.signals.as_deref().unwrap_or(""),
                 "{context}"
             );
+            if let Some(says) = &case.says {
+                assert_eq!(document.meta.language.as_deref().unwrap_or("nothing"), says, "{context}");
+            }
             if let Some(tokens) = case.tokens {
                 assert_eq!(document.known_tokens().map(<[u32]>::len), Some(tokens), "{context}");
             }
@@ -69,7 +74,12 @@ fn every_example_does_what_it_says() {
 }
 
 fn document(case: &Case) -> Document {
-    let meta = Meta { path: case.path.clone(), license: case.license.clone(), ..Meta::default() };
+    let meta = Meta {
+        path: case.path.clone(),
+        license: case.license.clone(),
+        language: case.language.clone(),
+        ..Meta::default()
+    };
     Document::new(DocumentId { raw_file: "github/a".into(), record: 0 }, case.text.clone(), meta)
 }
 
@@ -177,6 +187,7 @@ fn ways(name: &str, example: &str) -> Vec<String> {
         "copyright_header" => "copyright_header: { block: first_anywhere, leading_lines: all_comment_like }",
         "empty_text" => "empty_text: { white_space: false }",
         "extension" => "extension: { match: suffix }",
+        "language" => "language: { newlines: removed, lower_case: true, decimals: 2 }",
         "license" => "license: { keep: [mit, bsd, apache], match: prefix }",
         "path_rules" => "path_rules: { names: at_the_root }",
         "simhash_dedup" => "simhash_dedup: { by: any }",
@@ -191,7 +202,10 @@ fn digest_of(name: &str, example: &str, models: &Models) -> String {
     for way in ways(name, example) {
         let stage: StageSpec = serde_saphyr::from_str(&way).unwrap();
         for (document, verdict) in run(&stage, samples(), models) {
-            let signals = spec::tests::signals_of(&stage, &document);
+            let mut signals = spec::tests::signals_of(&stage, &document);
+            if let Some(language) = &document.meta.language {
+                write!(signals, " language={language}").unwrap();
+            }
             writeln!(seen, "{way}\n{verdict:?}\n{}\n{signals}\n{:?}", document.text(), document.known_tokens())
                 .unwrap();
         }
@@ -208,7 +222,7 @@ fn a_stage_that_changes_raises_its_version() {
     let mut texts = samples().into_iter().map(|document| document.text().to_owned());
     let tokenizer = train(&mut texts, 300, &SPECIALS).unwrap();
     let tokenizer = HuggingFace::from_json(tokenizer.as_bytes(), "t.json".as_ref(), None).unwrap();
-    let models = Models { tokenizer: Some(Arc::new(tokenizer)) };
+    let models = Models { tokenizer: Some(Arc::new(tokenizer)), ..Models::default() };
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/versions.txt");
     let written = std::fs::read_to_string(file).unwrap_or_default();
     let known: BTreeMap<&str, (&str, &str)> = written

@@ -19,7 +19,12 @@ pub mod copyright_header;
 pub mod empty_text;
 pub mod exact_dedup;
 pub mod extension;
+pub mod fasttext;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod keep_if;
+pub mod language;
+pub mod language_is;
 pub mod letters_per_token;
 pub mod license;
 pub mod line_length;
@@ -32,7 +37,7 @@ pub mod tokenize;
 pub mod tokenizer;
 
 pub use dedup::{Dedup, Finding, Gone, Key, Rank, Sketch, judge};
-pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, told};
+pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told};
 
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs
 /// room finds it here instead of making it anew.

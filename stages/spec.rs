@@ -7,7 +7,7 @@ use corpus::{SignalSpec, Tokenizer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Dedup, Stage};
+use crate::{Dedup, Stage, fasttext};
 
 /// What a stage does to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +52,45 @@ pub enum Built {
 pub struct Models {
     /// `tokenizer`.
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
+    /// `language_model`.
+    pub language: Option<Arc<fasttext::Model>>,
+}
+
+impl Models {
+    /// Roughly the memory that they take beside the tokenizer, in bytes.
+    pub fn footprint(&self) -> u64 {
+        self.language.as_ref().map_or(0, |model| model.footprint() as u64)
+    }
+}
+
+/// A variable of a pipeline that names a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variable {
+    /// Makes tokens.
+    Tokenizer,
+    /// Tells languages.
+    LanguageModel,
+    /// Tells how well a text can be foretold.
+    PerplexityModel,
+    /// Tells good texts from others.
+    QualityModel,
+}
+
+impl Variable {
+    /// All of them, in the order in which they are documented.
+    pub const ALL: [Variable; 4] =
+        [Variable::Tokenizer, Variable::LanguageModel, Variable::PerplexityModel, Variable::QualityModel];
+
+    /// Its name in a pipeline.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variable::Tokenizer => "tokenizer",
+            Variable::LanguageModel => "language_model",
+            Variable::PerplexityModel => "perplexity_model",
+            Variable::QualityModel => "quality_model",
+        }
+    }
 }
 
 /// A share from 0 to 1; anything else is an error at the very value.
@@ -166,6 +205,8 @@ stages! {
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
     KeepIf(keep_if), Filter, version 1, reasons ["signal_too_low", "signal_too_high", "no_signal"], example "keep_if: { line_count: { min: 3 }, alnum_prop: { min: 0.3, max: 0.95 } }";
     LettersPerToken(letters_per_token), Filter, version 1, reasons ["too_few_letters_per_token", "no_tokens"], example "letters_per_token: { min: 1.5 }";
+    Language(language), Measure, version 1, reasons [], example "language: {}";
+    LanguageIs(language_is), Filter, version 1, reasons ["language", "language_unsure", "no_language"], example "language_is: { keep: [en], min_score: 0.5 }";
     License(license), Filter, version 1, reasons ["license", "no_license"], example "license: { keep: [mit, apache-2.0, bsd-3-clause] }";
     LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
@@ -184,6 +225,7 @@ impl StageSpec {
     pub fn writes(&self) -> &'static [SignalSpec] {
         match self {
             StageSpec::ContentHash(options) => options.writes(),
+            StageSpec::Language(options) => options.writes(),
             StageSpec::LineStatistics(options) => options.writes(),
             _ => &[],
         }
@@ -193,13 +235,23 @@ impl StageSpec {
     pub fn reads(&self) -> Vec<String> {
         match self {
             StageSpec::KeepIf(options) => options.rules.keys().cloned().collect(),
+            StageSpec::LanguageIs(options) => options.reads(),
             _ => Vec::new(),
+        }
+    }
+
+    /// The variables whose models it uses if they are set.
+    pub fn uses(&self) -> &'static [Variable] {
+        match self {
+            StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_) => &[Variable::Tokenizer],
+            StageSpec::Language(_) => &[Variable::LanguageModel],
+            _ => &[],
         }
     }
 
     /// Whether it asks for tokens.
     pub fn needs_tokenizer(&self) -> bool {
-        matches!(self, StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_))
+        self.uses().contains(&Variable::Tokenizer)
     }
 
     /// Whether it is a dedup whose findings are judged together: see [`Dedup::judged`].
@@ -222,6 +274,8 @@ impl StageSpec {
             StageSpec::Extension(options) => Built::Stage(Box::new(options)),
             StageSpec::KeepIf(options) => Built::Stage(Box::new(options)),
             StageSpec::LettersPerToken(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
+            StageSpec::Language(options) => Built::Stage(Box::new(options.with(models.language.clone()))),
+            StageSpec::LanguageIs(options) => Built::Stage(Box::new(options)),
             StageSpec::License(options) => Built::Stage(Box::new(options)),
             StageSpec::LineLength(options) => Built::Stage(Box::new(options)),
             StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
@@ -339,7 +393,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn models() -> Models {
-        Models { tokenizer: Some(Arc::new(Words)) }
+        Models { tokenizer: Some(Arc::new(Words)), ..Models::default() }
     }
 
     pub(crate) fn apply(stage: &str, text: &str, meta: Meta) -> (corpus::Document, corpus::Verdict) {

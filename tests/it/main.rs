@@ -5,5 +5,6 @@
 mod bad_input;
 mod commands;
 mod floors;
+mod models;
 mod runs;
 mod support;

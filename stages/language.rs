@@ -1,0 +1,220 @@
+//! Writes which language a text is in.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use corpus::{Document, Signal, SignalKind, SignalSpec, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fasttext::Model;
+use crate::{Stage, Workspace};
+
+/// Writes the likeliest language of a text to its meta, over what the source said, and how sure we
+/// are as `language_score`.
+///
+/// With `language_model` the model is fastText's: `lid.176.bin`, `lid.176.ftz`, or any supervised
+/// model, whose labels are then the languages. Without, it is whatlang, which is built in and knows
+/// 70 languages by the same short names (`en`, `zh`); it is weaker on texts of a line or two. A
+/// score is the model's own: of fastText a probability, of whatlang how far the runner-up is
+/// behind, so a threshold for one is none for the other. A text without a letter that the model
+/// knows has neither language nor score.
+///
+/// The model sees the text as one line. Tabs and other white space part words as a space does, so
+/// replacing them first, as the original's arXiv script does, changes nothing.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Language {
+    /// What becomes of line ends before the model looks.
+    pub newlines: Newlines,
+    /// Whether the model sees capitals as small letters, as in the original's arXiv script.
+    pub lower_case: bool,
+    /// Digits of the score after the point; cc_net keeps 2.
+    pub decimals: Decimals,
+}
+
+/// What becomes of line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Newlines {
+    /// They part words.
+    Space,
+    /// They vanish, and the last word of a line becomes one with the first of the next: cc_net's
+    /// way.
+    Removed,
+}
+
+/// Digits after the point, at most 9: all that a single-precision number has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(transparent, extend("minimum" = 0, "maximum" = 9))]
+pub struct Decimals(u8);
+
+impl<'de> Deserialize<'de> for Decimals {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Decimals, D::Error> {
+        match u8::deserialize(deserializer)? {
+            digits @ 0..=9 => Ok(Decimals(digits)),
+            digits => Err(serde::de::Error::custom(format!("{digits} is too many: at most 9"))),
+        }
+    }
+}
+
+impl Default for Language {
+    fn default() -> Self {
+        // Ours: four digits tell all that a threshold asks, and survive another mathematical library.
+        Language { newlines: Newlines::Space, lower_case: false, decimals: Decimals(4) }
+    }
+}
+
+const WRITES: [SignalSpec; 1] =
+    [SignalSpec { name: "language_score", kind: SignalKind::Number, about: "how sure the model is of the language" }];
+
+impl Language {
+    /// The stage, with the model that it asks; without one it asks whatlang.
+    pub fn with(self, model: Option<Arc<Model>>) -> impl Stage {
+        Identifying { options: self, model }
+    }
+
+    /// The signals that it writes.
+    pub fn writes(&self) -> &'static [SignalSpec] {
+        &WRITES
+    }
+
+    fn prepared<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        if self.newlines == Newlines::Removed && text.contains('\n') {
+            text = text.replace('\n', "").into();
+        }
+        if self.lower_case {
+            text = text.to_lowercase().into();
+        }
+        text
+    }
+}
+
+struct Identifying {
+    options: Language,
+    model: Option<Arc<Model>>,
+}
+
+impl Stage for Identifying {
+    fn writes(&self) -> &'static [SignalSpec] {
+        &WRITES
+    }
+
+    fn apply(&self, document: &mut Document, _: &mut Workspace) -> Verdict {
+        let text = self.options.prepared(document.text());
+        let found = match &self.model {
+            Some(model) => model.predict_one(&text).map(|best| (best.label, f64::from(best.probability))),
+            None => whatlang::detect(&text).map(|found| (short_name(found.lang().code()), found.confidence())),
+        };
+        let language = found.map(|(language, _)| language.into());
+        let score = found.map(|(_, score)| rounded(score, self.options.decimals));
+        document.meta.language = language;
+        if let Some(score) = score {
+            document.signals.set("language_score", Signal::Number(score));
+        }
+        Verdict::Keep
+    }
+}
+
+/// Rounds as Python's `round` does: by the exact decimal value, a half to the even digit.
+fn rounded(value: f64, Decimals(digits): Decimals) -> f64 {
+    format!("{value:.*}", usize::from(digits)).parse().unwrap_or(value)
+}
+
+/// The names that fastText's models give to whatlang's languages: of two letters where ISO 639 has
+/// one.
+fn short_name(code: &'static str) -> &'static str {
+    #[rustfmt::skip]
+    const TWO_LETTERS: &[(&str, &str)] = &[
+        ("afr", "af"), ("aka", "ak"), ("amh", "am"), ("ara", "ar"), ("aze", "az"), ("bel", "be"), ("ben", "bn"),
+        ("bul", "bg"), ("cat", "ca"), ("ces", "cs"), ("cmn", "zh"), ("cym", "cy"), ("dan", "da"), ("deu", "de"),
+        ("ell", "el"), ("eng", "en"), ("epo", "eo"), ("est", "et"), ("fin", "fi"), ("fra", "fr"), ("guj", "gu"),
+        ("heb", "he"), ("hin", "hi"), ("hrv", "hr"), ("hun", "hu"), ("hye", "hy"), ("ind", "id"), ("ita", "it"),
+        ("jav", "jv"), ("jpn", "ja"), ("kan", "kn"), ("kat", "ka"), ("khm", "km"), ("kor", "ko"), ("lat", "la"),
+        ("lav", "lv"), ("lit", "lt"), ("mal", "ml"), ("mar", "mr"), ("mkd", "mk"), ("mya", "my"), ("nep", "ne"),
+        ("nld", "nl"), ("nob", "no"), ("ori", "or"), ("pan", "pa"), ("pes", "fa"), ("pol", "pl"), ("por", "pt"),
+        ("ron", "ro"), ("rus", "ru"), ("sin", "si"), ("slk", "sk"), ("slv", "sl"), ("sna", "sn"), ("spa", "es"),
+        ("srp", "sr"), ("swe", "sv"), ("tam", "ta"), ("tel", "te"), ("tgl", "tl"), ("tha", "th"), ("tuk", "tk"),
+        ("tur", "tr"), ("ukr", "uk"), ("urd", "ur"), ("uzb", "uz"), ("vie", "vi"), ("yid", "yi"), ("zul", "zu"),
+    ];
+    TWO_LETTERS.iter().find(|(three, _)| *three == code).map_or(code, |(_, two)| two)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corpus::{DocumentId, Meta};
+
+    /// The language and its score, with our small model of hierarchical softmax or with whatlang.
+    #[track_caller]
+    fn found(options: &str, model: Option<&str>, text: &str, expected: &str) {
+        let options: Language = serde_saphyr::from_str(options).unwrap();
+        let path = |name| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/models/fasttext").join(name);
+        let stage = options.with(model.map(|name| Arc::new(crate::fasttext::load(&path(name)).unwrap())));
+        let id = DocumentId { raw_file: "c4/a".into(), record: 0 };
+        let meta = Meta { language: Some("said".into()), ..Meta::default() };
+        let mut document = Document::new(id, text.to_owned(), meta);
+        stage.apply(&mut document, &mut Workspace::default());
+        let score = match document.signals.get("language_score") {
+            Some(Signal::Number(score)) => score.to_string(),
+            _ => "-".to_owned(),
+        };
+        assert_eq!(format!("{} {score}", document.meta.language.as_deref().unwrap_or("-")), expected, "{text:.40?}");
+    }
+
+    #[test]
+    fn a_model_says_its_own_labels() {
+        let model = Some("hierarchical.ftz");
+        found("{ decimals: 4 }", model, "the cat sat on the mat", "en 0.9989");
+        found("{ decimals: 4 }", model, "die\nKatze saß", "de 0.8131");
+    }
+
+    #[test]
+    fn without_line_ends_words_become_one() {
+        let model = Some("softmax.bin");
+        found("{ decimals: 2 }", model, "the\ncat\nsat", "en 1");
+        found("{ decimals: 2, newlines: removed }", model, "the\ncat\nsat", "de 0.95");
+        found("{ decimals: 2, newlines: removed }", model, "thecatsat", "de 0.95");
+    }
+
+    #[test]
+    fn capitals_can_be_looked_at_as_small_letters() {
+        let model = Some("softmax.bin");
+        found("{ decimals: 2 }", model, "THE CAT", "de 0.95");
+        found("{ decimals: 2, lower_case: true }", model, "THE CAT", "en 1");
+    }
+
+    #[test]
+    fn without_a_model_whatlang_says() {
+        found("{}", None, "At every step we can say where each of them went.", "en 1");
+        found("{}", None, "在每一步我们都能说出每个文件去了哪里", "zh 1");
+        found("{}", None, "12 34 ...", "- -");
+        found("{}", None, "", "- -");
+    }
+
+    #[test]
+    fn scores_are_rounded_as_python_rounds() {
+        assert_eq!(rounded(0.125, Decimals(2)), 0.12);
+        assert_eq!(rounded(0.375, Decimals(2)), 0.38);
+        assert_eq!(rounded(f64::from(0.495f32), Decimals(2)), 0.5);
+        assert_eq!(rounded(1.00001, Decimals(4)), 1.0);
+    }
+
+    #[test]
+    fn every_language_of_whatlang_has_a_short_name() {
+        for language in whatlang::Lang::all() {
+            assert_eq!(short_name(language.code()).len(), 2, "{}", language.code());
+        }
+    }
+
+    #[test]
+    fn any_text_has_a_score_or_none() {
+        let long = "a".repeat(1 << 20);
+        found("{}", None, &long, "ak 0.032");
+        found("{}", Some("hierarchical.ftz"), &long, "zh 0.4649");
+        found("{}", Some("hierarchical.ftz"), "", "de 0.5548");
+        found("{}", None, "!?.,;\u{202e}\u{200d}", "- -");
+        found("{}", None, "😀😀😀", "- -");
+    }
+}
