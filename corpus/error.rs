@@ -43,6 +43,16 @@ pub enum Error {
         /// What the check found.
         detail: String,
     },
+    /// What a user named is not what it has to be.
+    #[error("{}: {detail}", path.display())]
+    Input {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is, and why that will not do.
+        detail: String,
+        /// What would help.
+        hint: String,
+    },
 }
 
 impl Error {

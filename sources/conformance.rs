@@ -87,6 +87,13 @@ pub(crate) fn read_files(slice: &str, files: &[RawFile], limits: Limits, most: u
     (seen, ended)
 }
 
+/// Reads files to their end, with options of a source.
+pub(crate) fn read_spec(spec: &SourceSpec, files: &[RawFile]) -> Seen {
+    let mut seen = Seen { records: Vec::new(), files: Vec::new(), most: usize::MAX, slice: spec.build() };
+    spec.build().read(files, LIMITS, &std::env::temp_dir(), &mut seen).unwrap();
+    seen
+}
+
 pub(crate) fn find(slice: &str, path: &Path) -> Vec<RawFile> {
     let base = if path.is_dir() { path } else { path.parent().unwrap() };
     SourceSpec::default_for(slice).unwrap().build().find(path, base).unwrap()

@@ -9,6 +9,7 @@ use corpus::{Document, DocumentId, Evidence, RawFile, Reason};
 
 mod archive;
 pub mod c4;
+pub mod common_crawl;
 mod cost;
 mod format;
 #[doc(hidden)]
@@ -21,6 +22,7 @@ mod raw;
 mod repository;
 mod sevenz;
 mod spec;
+mod warc;
 
 pub use cost::{take_decoding_seconds, take_raw_bytes};
 pub use raw::{Compression, Content, Damage, Raw};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Source;
 use crate::c4::C4;
+use crate::common_crawl::CommonCrawl;
 use crate::github::GitHub;
 
 /// What is told of a source: the same text makes `redpajama sources` and the docs page.
@@ -60,6 +61,20 @@ const REPOSITORY_REASONS: [(&str, &str); 7] = [
     ("submodule", "another repository inside this one"),
     ("symlink", "a symbolic link: what it points to is read under its own name, if at all"),
     ("unsafe_path", "a path that is absolute or climbs out of the archive"),
+];
+
+/// Reasons that records of a crawl may give beside these.
+const CRAWL_REASONS: [(&str, &str); 10] = [
+    ("bad_warc_header", "a record without a length or a type, or whose header does not end"),
+    ("listing", "a listing of files among other files: what lies there is read anyway"),
+    ("metadata", "what the crawler noted of a page, or a WAT record"),
+    ("not_warc", "bytes between two records that are none"),
+    ("other_record", "a WARC record of a kind that is no page"),
+    ("request", "what the crawler asked a server"),
+    ("revisit", "a page that had not changed since it was fetched before"),
+    ("truncated_record", "the file ends inside this record"),
+    ("warcinfo", "what a WARC file says of itself"),
+    ("wrong_length", "no record follows where this one's length says that it ends; `ends: marker` reads such a file"),
 ];
 
 macro_rules! sources {
@@ -131,6 +146,23 @@ sources! {
     rightly [],
     fields [("url", "url"), ("timestamp", "timestamp"), ("language", "language, or else the option's")],
     example "c4: { source: { require: [text, timestamp, url] } }";
+
+    CommonCrawl, "common_crawl", version 1,
+    about "CommonCrawl: pages of its crawls, as text or as they were fetched",
+    formats [
+        "WET and WARC files, plain or in gzip, zstd, bzip2 or xz, of every year (`*.warc.wet.gz`)",
+        "JSON lines that cc_net made, plain or compressed (`en_head_0000.json.gz`): the text in raw_content or text",
+        "Parquet with the same columns",
+        "the listings of a crawl (`wet.paths.gz`), for the files that lie beside them"
+    ],
+    reasons RECORD_REASONS.into_iter().chain(CRAWL_REASONS).collect(),
+    rightly ["listing", "metadata", "other_record", "request", "revisit", "warcinfo"],
+    fields [
+        ("url", "WARC-Target-URI; url"),
+        ("timestamp", "WARC-Date; date_download, timestamp, created"),
+        ("language", "language, of what cc_net made")
+    ],
+    example "common_crawl: { source: { title: remove } }";
 
     GitHub, "github", version 1,
     about "GitHub: files of public repositories",

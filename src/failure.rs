@@ -98,6 +98,7 @@ impl From<corpus::Error> for Failure {
                 .hint("remove the file and run the same `build` again: it makes what is missing, with the same bytes"),
             corpus::Error::Conflict { .. } => Failure::new(Code::Failed, message)
                 .hint("the same input gave other bytes, which must never happen: please report it with both outputs"),
+            corpus::Error::Input { hint, .. } => Failure::configuration(message).hint(hint),
             corpus::Error::Check { .. } => Failure::new(Code::Failed, message)
                 .hint("what was about to be written is wrong, so nothing was: please report it"),
         }

@@ -234,13 +234,13 @@ pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
     let known: Vec<&str> = sources::told().iter().map(|told| told.name).collect();
     let name = match slice {
         Some(slice) => slice,
-        // The slice's word is in the path of most raw files.
+        // The slice's word is in the path of most raw files; of several the last is nearest to it.
         None => {
             let path = path.to_string_lossy().to_lowercase();
-            let named: Vec<&&str> = known.iter().filter(|name| path.contains(**name)).collect();
-            match named[..] {
-                [name] => name,
-                _ => {
+            let named = known.iter().filter_map(|name| Some((path.rfind(name)?, *name)));
+            match named.max() {
+                Some((_, name)) => name,
+                None => {
                     return Err(Failure::usage(format!("which slice is {path}?"))
                         .hint(format!("say it with --slice: one of {}", known.join(", "))));
                 }

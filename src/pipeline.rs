@@ -148,6 +148,7 @@ enum SliceKey {
     #[serde(rename = "github")]
     GitHub,
     C4,
+    CommonCrawl,
 }
 
 impl<'de> Deserialize<'de> for Slices {
@@ -165,6 +166,7 @@ impl<'de> Deserialize<'de> for Slices {
                 while let Some(key) = map.next_key::<SliceKey>()? {
                     let spec = match key {
                         SliceKey::GitHub => map.next_value::<SliceShape<_>>()?.with(SourceSpec::GitHub),
+                        SliceKey::CommonCrawl => map.next_value::<SliceShape<_>>()?.with(SourceSpec::CommonCrawl),
                         SliceKey::C4 => map.next_value::<SliceShape<_>>()?.with(SourceSpec::C4),
                     };
                     slices.push((spec.source.slice(), spec));

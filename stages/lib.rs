@@ -33,6 +33,7 @@ pub mod pack;
 pub mod path_rules;
 mod simhash;
 pub mod simhash_dedup;
+pub mod text_length;
 pub mod tokenize;
 pub mod tokenizer;
 

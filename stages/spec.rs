@@ -213,6 +213,7 @@ stages! {
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
+    TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
 }
 
@@ -282,6 +283,7 @@ impl StageSpec {
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
+            StageSpec::TextLength(options) => Built::Stage(Box::new(options)),
             StageSpec::Tokenize(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
         })
     }
