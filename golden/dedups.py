@@ -1,4 +1,5 @@
-"""Dedups whose outputs the original left: SimHash of books, and of pieces of 4,000 characters."""
+"""Dedups whose outputs the original left: SimHash of books, and of pieces of 4,000 characters; cc_net's
+hashes of lines."""
 
 import json
 
@@ -48,6 +49,25 @@ def compare_simhash(redpajama, title, name, rows, texts):
     return account.close(expected | dict.fromkeys(["is near its twin", "distance of the SimHashes"], gone))
 
 
+def compare_line_hashes(redpajama, golden):
+    """Every line as a document of its own: its one sketch begins with the line's hash."""
+    rows = lines_of(golden / "common_crawl/normalize_lines.jsonl.gz")
+    raw = redpajama.scratch / "lines.jsonl"
+    raw.write_text("".join(json.dumps({"text": row["in"]}) + "\n" for row in rows))
+    options = {"keep": "none", "scope": "raw_file", "repeats": "remove", "blank_lines": "compare", "min_characters": 0}
+    pipeline = redpajama.written("lines", [{"paragraph_dedup": options}], {"c4": {}})
+    out = redpajama.build("lines", pipeline, raw, "--keep-between", "--set", "partition=1G")
+    (sketches,) = (out / "between").glob("*.sketches")
+    shown = redpajama.run("inspect", sketches, "--json", "--limit", 2 * len(rows)).splitlines()
+    keys = [json.loads(line) for line in shown if line.startswith("{")]
+    ours = {key["record"]: key["key"][:16] for key in keys}
+    account = Account("cc_net: hashes of lines")
+    account.check("lines", "the input", len(rows), len(keys))
+    for number, row in enumerate(rows):
+        account.check("hash", f"line {row['id']}", row["hash_u64"], ours.get(number))
+    return account.close({"lines": 1, "hash": len(rows)})
+
+
 def compare(redpajama, golden, inputs):
     books = {path.name: decoded(path) for path in sorted((inputs / "books").glob("*.txt"))}
     pieces = {
@@ -56,6 +76,7 @@ def compare(redpajama, golden, inputs):
         for number in range(min(PIECES, -(-len(text) // PIECE)))
     }
     return [
+        compare_line_hashes(redpajama, golden),
         compare_simhash(redpajama, "books: simhash_dedup as the original", "simhash-books", lines_of(golden / "books/books.jsonl.gz"), books),
         compare_simhash(redpajama, "pieces of books: simhash_dedup as the original", "simhash-pieces", lines_of(golden / "books/chunks4000.jsonl.gz"), pieces),
     ]

@@ -10,7 +10,7 @@ use corpus::sorted::SortedFile;
 use corpus::{Error, Tokenizer, table};
 use serde_json::{Map, Value};
 use sources::{Limits, Record, Sink, SourceSpec};
-use stages::{Finding, Sketch};
+use stages::{Finding, Rank, Sketch};
 
 use crate::cli::InspectArgs;
 use crate::failure::{Failure, Result};
@@ -218,10 +218,15 @@ fn findings(show: &mut Show<'_>, path: &Path) -> Result<()> {
     for finding in file.range([0; Finding::WIDTH], None, 64 << 10)? {
         let finding = Finding::from_bytes(finding?);
         let mut row = Map::new();
-        for (name, rank) in [("gone", finding.gone), ("kept", finding.kept)] {
-            row.insert(name.into(), format!("raw file {} record {}", rank.raw_file, rank.record).into());
+        let words = |rank: Rank| format!("raw file {} record {}", rank.raw_file, rank.record);
+        row.insert("gone".into(), words(finding.gone).into());
+        match finding.as_part() {
+            Some(part) => drop(row.insert("part".into(), format!("{part:016x}").into())),
+            None => {
+                row.insert("kept".into(), words(finding.kept).into());
+                row.insert("similarity".into(), finding.similarity.into());
+            }
         }
-        row.insert("similarity".into(), finding.similarity.into());
         if !show.row(row) {
             break;
         }

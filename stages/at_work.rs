@@ -97,8 +97,18 @@ fn run(stage: &StageSpec, documents: Vec<Document>, models: &Models) -> Vec<(Doc
                 (document, verdict)
             })
             .collect(),
+        Built::Dedup(dedup) if dedup.cuts() => {
+            let found = findings(&*dedup, &documents);
+            let cut = |(place, mut document): (usize, Document)| {
+                let of_it = found.iter().filter(|finding| finding.gone.record == place as u64);
+                let parts: Vec<u64> = of_it.filter_map(Finding::as_part).collect();
+                let verdict = dedup.cut(&mut document, &parts);
+                (document, verdict)
+            };
+            documents.into_iter().enumerate().map(cut).collect()
+        }
         Built::Dedup(dedup) => {
-            let gone = findings(&*dedup, &documents);
+            let gone: Vec<u64> = findings(&*dedup, &documents).iter().map(|found| found.gone.record).collect();
             let verdict = |place: usize| match gone.contains(&(place as u64)) {
                 true => Verdict::Drop(dedup.reason(), corpus::Evidence::None),
                 false => Verdict::Keep,
@@ -109,8 +119,8 @@ fn run(stage: &StageSpec, documents: Vec<Document>, models: &Models) -> Vec<(Doc
     }
 }
 
-/// The documents that a dedup removes, by their place.
-fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<u64> {
+/// What a dedup finds among documents, each ranked by its place.
+fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
     let mut sketches = Vec::new();
     for (place, document) in documents.iter().enumerate() {
         let mut keys: Vec<Key> = Vec::new();
@@ -127,11 +137,11 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<u64> {
     dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
     pairs.sort_by_key(|pair| pair.to_bytes());
     if !dedup.judged() {
-        return pairs.into_iter().map(|pair| pair.gone.record).collect();
+        return pairs;
     }
     let mut gone = Vec::new();
     let mut note = |finding: Finding| {
-        gone.push(finding.gone.record);
+        gone.push(finding);
         Ok(())
     };
     judge(&mut pairs.into_iter().map(Ok), &mut Gone::of(&[documents.len() as u64]), &mut note).unwrap();
@@ -189,6 +199,9 @@ fn ways(name: &str, example: &str) -> Vec<String> {
         "extension" => "extension: { match: suffix }",
         "language" => "language: { newlines: removed, lower_case: true, decimals: 2 }",
         "license" => "license: { keep: [mit, bsd, apache], match: prefix }",
+        "paragraph_dedup" => {
+            "paragraph_dedup: { keep: none, scope: raw_file, repeats: remove, blank_lines: compare, min_characters: 0 }"
+        }
         "path_rules" => "path_rules: { names: at_the_root }",
         "simhash_dedup" => "simhash_dedup: { by: any }",
         _ => return ways,

@@ -4,7 +4,7 @@
 //! dedup resolves each range of keys and writes findings, and the findings are read, in order of
 //! rank, beside the documents of the next pass.
 
-use corpus::{Document, Reason, Result};
+use corpus::{Document, Reason, Result, Verdict};
 
 /// What sketches are brought together by.
 pub type Key = [u8; 16];
@@ -78,6 +78,16 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A part of a document, named by a number of the dedup's own, that goes.
+    pub fn part(document: Rank, part: u64) -> Finding {
+        Finding { gone: document, kept: Rank { raw_file: u32::MAX, record: part }, similarity: 1.0 }
+    }
+
+    /// The number of the part that goes, if it is not the whole document.
+    pub fn as_part(&self) -> Option<u64> {
+        (self.kept.raw_file == u32::MAX).then_some(self.kept.record)
+    }
+
     /// Bytes of a finding on disk.
     pub const WIDTH: usize = 28;
 
@@ -127,6 +137,17 @@ pub trait Dedup: Send + Sync {
     /// pair stays. See [`judge`].
     fn judged(&self) -> bool {
         false
+    }
+
+    /// Whether it takes parts from documents, not documents from the corpus: then findings are
+    /// [`Finding::part`]s, and every document passes [`Dedup::cut`].
+    fn cuts(&self) -> bool {
+        false
+    }
+
+    /// Takes from a document the parts that were found, which come sorted.
+    fn cut(&self, _document: &mut Document, _parts: &[u64]) -> Verdict {
+        Verdict::Keep
     }
 }
 

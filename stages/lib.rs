@@ -30,6 +30,7 @@ pub mod license;
 pub mod line_length;
 pub mod line_statistics;
 pub mod pack;
+pub mod paragraph_dedup;
 pub mod path_rules;
 mod simhash;
 pub mod simhash_dedup;

@@ -211,6 +211,7 @@ stages! {
     LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
+    ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
@@ -228,6 +229,7 @@ impl StageSpec {
             StageSpec::ContentHash(options) => options.writes(),
             StageSpec::Language(options) => options.writes(),
             StageSpec::LineStatistics(options) => options.writes(),
+            StageSpec::ParagraphDedup(options) => options.writes(),
             _ => &[],
         }
     }
@@ -281,6 +283,7 @@ impl StageSpec {
             StageSpec::LineLength(options) => Built::Stage(Box::new(options)),
             StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
             StageSpec::Pack(options) => Built::Pack(options),
+            StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),

@@ -162,6 +162,15 @@ impl<'t> Hand<'t> {
             while finding.is_some_and(|found| found.gone < rank) {
                 finding = findings.next()?;
             }
+            if task.segment.cuts() {
+                let mut parts = Vec::new();
+                while let Some(found) = finding.filter(|found| found.gone == rank) {
+                    parts.extend(found.as_part());
+                    finding = findings.next()?;
+                }
+                self.push(Item::Parted(document, parts))?;
+                continue;
+            }
             let item = match finding {
                 Some(found) if found.gone == rank => {
                     let raw_file = plan.raw_files[found.kept.raw_file as usize].name.clone();

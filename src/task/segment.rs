@@ -17,8 +17,8 @@ pub struct Segment {
     stages: Vec<Ready>,
     /// The dedup that ends it.
     pub dedup: Option<Box<dyn Dedup>>,
-    /// The dedup that went before: its label and why it drops.
-    before: Option<(String, Reason)>,
+    /// The dedup that went before, and its label.
+    before: Option<(String, Box<dyn Dedup>)>,
     pub pack: Option<stages::pack::Pack>,
     tokenizer: Option<Arc<dyn Tokenizer>>,
     pub signals_before: Vec<SignalSpec>,
@@ -70,9 +70,14 @@ impl Segment {
         }
         if let Some(before) = segment.checked_sub(1) {
             let label = slice_plan.stages[slice_plan.segments[before].end].0.clone();
-            ready.before = Some((label, dedup_of(slice_plan.dedups[before])?.reason()));
+            ready.before = Some((label, dedup_of(slice_plan.dedups[before])?));
         }
         Ok(ready)
+    }
+
+    /// Whether the dedup that went before takes parts from documents.
+    pub fn cuts(&self) -> bool {
+        self.before.as_ref().is_some_and(|(_, dedup)| dedup.cuts())
     }
 
     /// Takes one handful through all stages, stage by stage.
@@ -80,30 +85,47 @@ impl Segment {
         let mut counts = Counts::default();
         let mut cost = Cost::new();
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(items.len());
-        for item in items {
-            outcomes.push(match item {
-                Item::Document(document) => Outcome::Kept(document, Vec::new()),
-                Item::Gone(document, evidence) => {
-                    let (label, reason) = self.before.as_ref().map_or(("", Reason("")), |(label, r)| (label, *r));
-                    counts.stage(label).dropped += 1;
-                    counts.drop(reason, document.read_bytes());
-                    Outcome::dropped(label, document, reason, evidence)
-                }
-                Item::Unusable { id, reason, evidence, bytes } => {
-                    counts.unusable(reason, bytes);
-                    Outcome::Unusable { id, reason, evidence, bytes }
-                }
-            });
-        }
-        if let Some((label, _)) = &self.before {
-            counts.stage(label).seen += outcomes.len() as u64;
-        }
         let mut clock = thread_cpu();
         let mut lap = |cost: &mut Cost, label: &str| {
             let now = thread_cpu();
             *cost.entry(label.to_owned()).or_default() += now - clock;
             clock = now;
         };
+        for item in items {
+            outcomes.push(match (item, &self.before) {
+                (Item::Unusable { id, reason, evidence, bytes }, _) => {
+                    counts.unusable(reason, bytes);
+                    Outcome::Unusable { id, reason, evidence, bytes }
+                }
+                (Item::Document(document), _) | (Item::Gone(document, _) | Item::Parted(document, _), None) => {
+                    Outcome::Kept(document, Vec::new())
+                }
+                (Item::Gone(document, evidence), Some((label, dedup))) => {
+                    counts.stage(label).dropped += 1;
+                    counts.drop(dedup.reason(), document.read_bytes());
+                    Outcome::dropped(label, document, dedup.reason(), evidence)
+                }
+                (Item::Parted(mut document, parts), Some((label, dedup))) => {
+                    let edits = document.edits();
+                    let verdict = dedup.cut(&mut document, &parts);
+                    let counted = counts.stage(label);
+                    counted.measured += 1;
+                    counted.edited += u64::from(document.edits() != edits);
+                    match verdict {
+                        Verdict::Keep => Outcome::Kept(document, Vec::new()),
+                        Verdict::Drop(reason, evidence) => {
+                            counted.dropped += 1;
+                            counts.drop(reason, document.read_bytes());
+                            Outcome::dropped(label, document, reason, evidence)
+                        }
+                    }
+                }
+            });
+        }
+        if let Some((label, _)) = &self.before {
+            counts.stage(label).seen += outcomes.len() as u64;
+            lap(&mut cost, label);
+        }
         for ready in &self.stages {
             // Made here, what tokens cost is not billed to whoever happens to ask first.
             if let Some(tokenizer) = self.tokenizer.as_ref().filter(|_| ready.tokens) {
@@ -157,6 +179,8 @@ pub enum Item {
     Document(Document),
     /// A dedup found that it goes.
     Gone(Document, Evidence),
+    /// A dedup takes these parts from it.
+    Parted(Document, Vec<u64>),
     Unusable {
         id: DocumentId,
         reason: Reason,
@@ -170,6 +194,7 @@ impl Item {
     pub fn footprint(&self) -> usize {
         match self {
             Item::Document(document) | Item::Gone(document, _) => document.footprint(),
+            Item::Parted(document, parts) => document.footprint() + 8 * parts.len(),
             Item::Unusable { .. } => 256,
         }
     }

@@ -361,3 +361,36 @@ fn the_sample_pipeline_is_whole() {
     assert!(folder.gone("out/sample", "c4", "exact_duplicate") > 0);
     assert!(folder.gone("out/sample", "github", "exact_duplicate") > 0);
 }
+
+#[test]
+fn a_shared_line_stays_in_the_first_document_alone() {
+    let folder = Folder::new();
+    for file in ["north", "east", "south", "west"] {
+        let lines: String = (0..30u8)
+            .map(|record| {
+                // Digits are all one in the comparison.
+                let boat = char::from(b'a' + record % 26).to_string().repeat(1 + usize::from(record) / 26);
+                let text = format!("Accept all cookies of this page\nBoat {boat} from the {file} is at sea\nHome");
+                crate::support::record(&text)
+            })
+            .collect();
+        folder.write(&format!("raw/{file}.json"), lines);
+    }
+    folder.pipeline("p.yaml", "paragraph_dedup: { min_characters: 10 }, tokenize: {}, pack: {}");
+    let mut reference = None;
+    for workers in [1, 7] {
+        let out = format!("out{workers}");
+        folder.fine(&format!("build p.yaml --input raw --output {out} --workers {workers}"));
+        let reference = reference.get_or_insert_with(|| published(&folder.path(&out)));
+        assert_same(&folder, &out, reference, &out);
+    }
+    let mut texts = Vec::new();
+    for name in reference.unwrap().keys().filter(|name| name.starts_with("documents/")) {
+        let said = folder.fine(&format!("inspect out1/{name} --json --limit 1000"));
+        let rows = said.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        texts.extend(rows.map(|row| row["text"].as_str().unwrap().to_owned()));
+    }
+    let shared: Vec<usize> = (0..texts.len()).filter(|at| texts[*at].contains("cookies")).collect();
+    assert_eq!((texts.len(), shared), (120, vec![0]));
+    assert_eq!(texts[119], "Boat dd from the west is at sea\nHome");
+}
