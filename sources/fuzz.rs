@@ -12,6 +12,11 @@ pub fn sevenz(bytes: &[u8]) {
     });
 }
 
+/// Reads a `Posts.xml` of StackExchange's dumps, and the HTML in it.
+pub fn stack_exchange(bytes: &[u8]) {
+    crate::stack_exchange::posts_of(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     type Target = fn(&[u8]);
@@ -19,7 +24,7 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 1] = [("sevenz", super::sevenz)];
+        let targets: [(&str, Target); 2] = [("sevenz", super::sevenz), ("stack_exchange", super::stack_exchange)];
         for (name, target) in targets {
             let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
             let mut inputs = 0;

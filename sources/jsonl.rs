@@ -289,7 +289,7 @@ fn number(json: &str) -> Result<(), Unfit> {
 
 /// A line, or why there is none.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(crate) enum Line {
     /// Where it stands in the buffer, without its newline.
     Whole(Range<usize>),
     /// It was longer than any line that could hold a document, and was not kept.
@@ -300,7 +300,7 @@ enum Line {
 
 /// Lines out of blocks of bytes. The buffer grows with the longest line, up to a bound, and shrinks
 /// again.
-struct Lines {
+pub(crate) struct Lines {
     buffer: Vec<u8>,
     at: usize,
     end: usize,
@@ -309,17 +309,27 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(longest: usize) -> Lines {
+    pub fn new(longest: usize) -> Lines {
         Lines { buffer: vec![0; BLOCK], at: 0, end: 0, longest, ended: false }
     }
 
-    fn line(&self, range: Range<usize>, first: bool) -> &[u8] {
+    /// Whether no line follows the one that ends here.
+    pub fn is_last(&self, end: usize) -> bool {
+        self.ended && end == self.end
+    }
+
+    /// Whether there is nothing more to read.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub fn line(&self, range: Range<usize>, first: bool) -> &[u8] {
         let line = &self.buffer[range];
         // A byte order mark at the start of a file belongs to no line.
         if first { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line }
     }
 
-    fn next(&mut self, from: &mut impl Read) -> io::Result<Line> {
+    pub fn next(&mut self, from: &mut impl Read) -> io::Result<Line> {
         let mut seen = self.at;
         loop {
             if let Some(newline) = memchr::memchr(b'\n', &self.buffer[seen..self.end]) {

@@ -22,6 +22,7 @@ mod raw;
 mod repository;
 mod sevenz;
 mod spec;
+pub mod stack_exchange;
 mod warc;
 
 pub use cost::{take_decoding_seconds, take_raw_bytes};
@@ -85,6 +86,11 @@ pub trait Source: Send + Sync {
     /// folder in sorted order, or whatever this slice's publishers ship. Names are relative to
     /// `base`, with the slice in front.
     fn find(&self, path: &Path, base: &Path) -> corpus::Result<Vec<RawFile>>;
+
+    /// Those of all raw files that were found which are to be read.
+    fn choose(&self, files: Vec<RawFile>) -> corpus::Result<Vec<RawFile>> {
+        Ok(files)
+    }
 
     /// Reads raw files, which were planned to be read together, in their order.
     fn read(&self, files: &[RawFile], limits: Limits, scratch: &Path, sink: &mut dyn Sink) -> Result<()>;

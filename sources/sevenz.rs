@@ -46,7 +46,6 @@ pub(crate) struct Member<'m> {
 
 impl Member<'_> {
     /// How it is damaged, as far as it was read.
-    #[allow(dead_code)]
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
     }
@@ -92,8 +91,6 @@ impl<F: Seek> Seek for Tap<F> {
 
 /// Visits the members of an archive that `wanted` names, in the archive's order, and says what is
 /// damaged. A member that nobody wants is decoded only where a later one depends on it.
-// The slices that read 7z archives are landing: until then only tests and fuzzers do.
-#[allow(dead_code)]
 pub(crate) fn read(
     path: &Path,
     wanted: impl Fn(&str) -> bool,

@@ -7,6 +7,7 @@ use crate::Source;
 use crate::c4::C4;
 use crate::common_crawl::CommonCrawl;
 use crate::github::GitHub;
+use crate::stack_exchange::StackExchange;
 
 /// What is told of a source: the same text makes `redpajama sources` and the docs page.
 pub struct Told {
@@ -75,6 +76,21 @@ const CRAWL_REASONS: [(&str, &str); 10] = [
     ("truncated_record", "the file ends inside this record"),
     ("warcinfo", "what a WARC file says of itself"),
     ("wrong_length", "no record follows where this one's length says that it ends; `ends: marker` reads such a file"),
+];
+
+/// Reasons that dumps of StackExchange may give.
+const POST_REASONS: [(&str, &str); 11] = [
+    ("bad_id", "a row whose number, or that of the question it answers, is none"),
+    ("bad_utf8", "a line that is not UTF-8"),
+    ("bad_xml", "a line that is no row of XML, or a row with a value that cannot be decoded"),
+    ("duplicate_id", "a question with the number of another: the first one counts"),
+    ("no_title", "with `questions: titled`, a question that has answers but no title"),
+    ("not_a_question", "a post that is neither a question nor an answer, such as the description of a tag"),
+    ("orphan_answer", "an answer to no question that is in the dump"),
+    ("too_large", "a question with its answers is longer than `max_document`, or a row could not be shorter"),
+    ("truncated_*", "the file ends inside its compression, its archive, or its XML: what came before was read"),
+    ("bad_*", "the compression or the 7z archive is broken here: what came before was read"),
+    ("unknown_format", "a file of another kind, a 7z archive without Posts.xml, or one that is encrypted"),
 ];
 
 macro_rules! sources {
@@ -181,6 +197,22 @@ sources! {
         ("language", "language, lang")
     ],
     example "github: {}";
+
+    StackExchange, "stack_exchange", version 1,
+    about "StackExchange: questions with their answers",
+    formats [
+        "7z archives of a site, as archive.org has them (`cooking.stackexchange.com.7z`, `stackoverflow.com-Posts.7z`)",
+        "folders with the tables of a site: Posts.xml and, for the names of authors, Users.xml, plain or in gzip, zstd, bzip2 or xz",
+        "a Posts.xml alone"
+    ],
+    reasons POST_REASONS.to_vec(),
+    rightly ["not_a_question", "orphan_answer"],
+    fields [
+        ("url", "the site and the question's Id"),
+        ("license", "ContentLicense of all posts, or else what StackExchange had on the day of CreationDate"),
+        ("timestamp", "CreationDate of the question")
+    ],
+    example "stack_exchange: { source: { largest: 28 } }";
 }
 
 #[cfg(test)]

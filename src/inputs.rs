@@ -72,6 +72,7 @@ pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<V
         for path in &paths {
             files.extend(source.find(path, &base)?);
         }
+        let files = source.choose(files)?;
         let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
         for file in &files {
             if names.insert(&file.name, &file.path).is_some() {

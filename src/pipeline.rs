@@ -149,6 +149,7 @@ enum SliceKey {
     GitHub,
     C4,
     CommonCrawl,
+    StackExchange,
 }
 
 impl<'de> Deserialize<'de> for Slices {
@@ -168,6 +169,7 @@ impl<'de> Deserialize<'de> for Slices {
                         SliceKey::GitHub => map.next_value::<SliceShape<_>>()?.with(SourceSpec::GitHub),
                         SliceKey::CommonCrawl => map.next_value::<SliceShape<_>>()?.with(SourceSpec::CommonCrawl),
                         SliceKey::C4 => map.next_value::<SliceShape<_>>()?.with(SourceSpec::C4),
+                        SliceKey::StackExchange => map.next_value::<SliceShape<_>>()?.with(SourceSpec::StackExchange),
                     };
                     slices.push((spec.source.slice(), spec));
                 }

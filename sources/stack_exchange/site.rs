@@ -1,0 +1,263 @@
+//! One site: where its tables lie, and reading them in their order.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use corpus::digest::Hashing;
+use corpus::{Digest, Error, RawFile};
+
+use super::join::{Join, longest_row, sort_posts, sort_users};
+use super::rows::{Entry, Stream, Table};
+use super::spill::{Names, Scratch, Sorter};
+use super::{SiteName, StackExchange};
+use crate::format::{self, Reading, foreign};
+use crate::raw::{Compression, Content, Damage};
+use crate::{Limits, Raw, Result, Sink, sevenz};
+
+/// What a table's file may be called behind its name: it is recognised by content.
+const ENDINGS: [&str; 5] = ["", ".gz", ".zst", ".bz2", ".xz"];
+
+/// Tables that are shipped beside the posts of a large site, each in its own archive.
+const OTHER_TABLES: [&str; 7] =
+    ["-Badges.7z", "-Comments.7z", "-PostHistory.7z", "-PostLinks.7z", "-Tags.7z", "-Users.7z", "-Votes.7z"];
+
+fn is_table(name: &str, table: &str) -> bool {
+    name.strip_prefix(table).is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+/// The file of a table in a folder.
+fn table(folder: &Path, table: &str) -> Option<PathBuf> {
+    ENDINGS.iter().map(|ending| folder.join(format!("{table}{ending}"))).find(|path| path.is_file())
+}
+
+/// The sites that lie at a path, in the order of their names.
+pub fn find(slice: &str, path: &Path, base: &Path) -> corpus::Result<Vec<RawFile>> {
+    if !fs::metadata(path).map_err(Error::io("cannot read", path))?.is_dir() {
+        return Ok(vec![format::raw_file(slice, path, base)?]);
+    }
+    let mut found = Vec::new();
+    gather(slice, path, base, &mut Vec::new(), &mut found)?;
+    Ok(found)
+}
+
+fn gather(
+    slice: &str,
+    folder: &Path,
+    base: &Path,
+    inside: &mut Vec<PathBuf>,
+    found: &mut Vec<RawFile>,
+) -> corpus::Result<()> {
+    let real = fs::canonicalize(folder).map_err(Error::io("cannot read folder", folder))?;
+    if inside.contains(&real) {
+        return Ok(());
+    }
+    if let Some(posts) = table(folder, "Posts.xml") {
+        let mut site = format::raw_file(slice, &posts, base)?;
+        site.name = format::name(slice, folder, base);
+        site.path = folder.to_path_buf();
+        if let Some(users) = table(folder, "Users.xml") {
+            let users = format::raw_file(slice, &users, base)?;
+            site.bytes += users.bytes;
+            site.modified = site.modified.max(users.modified);
+        }
+        found.push(site);
+        return Ok(());
+    }
+    inside.push(real);
+    for entry in format::entries(folder)? {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_archive = name.ends_with(".7z") && !OTHER_TABLES.iter().any(|other| name.ends_with(other));
+        if entry.is_dir() {
+            gather(slice, &entry, base, inside, found)?;
+        } else if is_archive && entry.is_file() {
+            found.push(format::raw_file(slice, &entry, base)?);
+        }
+    }
+    inside.pop();
+    Ok(())
+}
+
+/// The site that a raw file is of.
+fn site_name(path: &Path, naming: SiteName) -> String {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own = name(path);
+    // A path without a folder is in the current one.
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let mut site = if is_table(&own, "Posts.xml") { real.parent().map(name).unwrap_or_default() } else { own };
+    for ending in [".7z", ".xml", "-Posts"] {
+        site = site.strip_suffix(ending).unwrap_or(&site).to_owned();
+    }
+    if naming == SiteName::Host {
+        let host = site.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')).count();
+        site.truncate(host);
+    }
+    site
+}
+
+/// The sites with the most posts; of equally large ones those that come first.
+pub fn largest(files: Vec<RawFile>, most: usize) -> corpus::Result<Vec<RawFile>> {
+    let mut counted = Vec::new();
+    for (place, file) in files.iter().enumerate() {
+        counted.push((std::cmp::Reverse(count(file)?), place));
+    }
+    counted.sort_unstable();
+    counted.truncate(most);
+    let mut chosen: Vec<usize> = counted.into_iter().map(|(_, place)| place).collect();
+    chosen.sort_unstable();
+    let mut files = files.into_iter().enumerate();
+    Ok(chosen.into_iter().filter_map(|place| files.find(|(at, _)| *at == place)).map(|(_, file)| file).collect())
+}
+
+/// The posts of a site.
+fn count(file: &RawFile) -> corpus::Result<u64> {
+    let mut rows = 0;
+    let counted = tables(file, &mut |kind, from| {
+        if kind == Kind::Posts {
+            // Rows of any length count.
+            Table::new(usize::MAX >> 1).read(from, &file.path, &mut |entry| {
+                rows += u64::from(matches!(entry, Entry::Row(_)));
+                Ok(())
+            })?;
+        }
+        Ok(None)
+    });
+    match counted {
+        Ok(_) => Ok(rows),
+        Err(crate::Error::World(error)) => Err(error),
+        // Counting stops for nothing else.
+        Err(crate::Error::Stopped) => Err(Error::damaged(&file.path, "stopped")),
+    }
+}
+
+/// A table that we read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Posts,
+    Users,
+}
+
+const TABLES: [(&str, Kind); 2] = [("Posts.xml", Kind::Posts), ("Users.xml", Kind::Users)];
+
+/// Takes a table, and says how it is damaged beyond what its stream knows.
+type Visit<'v> = dyn FnMut(Kind, &mut dyn Stream) -> Result<Option<Damage>> + 'v;
+
+/// What was read of a raw file.
+struct Seen {
+    digest: Digest,
+    bytes: u64,
+    damages: Vec<Damage>,
+}
+
+/// Hands the tables of a site to `visit`.
+fn tables(file: &RawFile, visit: &mut Visit<'_>) -> Result<Seen> {
+    if !file.path.is_dir() {
+        return tables_of_file(file, Kind::Posts, visit);
+    }
+    let mut hasher = Hashing::new(io::sink());
+    let mut seen = Seen { digest: hasher.digest(), bytes: 0, damages: Vec::new() };
+    for (name, kind) in TABLES {
+        let Some(path) = table(&file.path, name) else { continue };
+        let table = tables_of_file(&format::raw_file("", &path, &file.path)?, kind, visit)?;
+        // A sink takes everything.
+        let _ = hasher.write_all(name.as_bytes()).and_then(|()| hasher.write_all(&table.digest.0));
+        seen.bytes += table.bytes;
+        seen.damages.extend(table.damages);
+    }
+    Ok(Seen { digest: hasher.digest(), ..seen })
+}
+
+fn tables_of_file(file: &RawFile, kind: Kind, visit: &mut Visit<'_>) -> Result<Seen> {
+    let mut raw = Raw::open(file)?;
+    let mut damages = Vec::new();
+    match raw.content() {
+        Content::Lines => {
+            let more = visit(kind, &mut raw)?;
+            damages.extend(raw.damage().cloned().or(more));
+        }
+        Content::SevenZip if raw.compression() == Compression::None => damages = tables_of_archive(&file.path, visit)?,
+        Content::SevenZip => damages.extend(foreign("a 7z archive in a compressed file")),
+        Content::Parquet => damages.extend(foreign("Parquet")),
+        Content::Tar => damages.extend(foreign("a tar archive")),
+        Content::Foreign(what) => damages.extend(foreign(what)),
+    }
+    let (digest, bytes) = raw.finish()?;
+    Ok(Seen { digest, bytes, damages })
+}
+
+fn tables_of_archive(path: &Path, visit: &mut Visit<'_>) -> Result<Vec<Damage>> {
+    let kind_of = |name: &str| {
+        let own = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        TABLES.iter().find(|(table, _)| *table == own).map(|(_, kind)| *kind)
+    };
+    let (mut posts, mut found) = (false, Vec::new());
+    let mut damages = sevenz::read(path, |name| kind_of(name).is_some(), &mut |member| {
+        let kind = kind_of(member.name).unwrap_or(Kind::Posts);
+        if kind == Kind::Posts && std::mem::replace(&mut posts, true) {
+            found.extend(foreign("an archive of more than one site"));
+            return Ok(());
+        }
+        let more = visit(kind, member)?;
+        found.extend(more.filter(|_| member.damage().is_none()));
+        Ok(())
+    })?;
+    damages.extend(found);
+    if !posts && damages.is_empty() {
+        damages.extend(foreign("a 7z archive without Posts.xml"));
+    }
+    Ok(damages)
+}
+
+/// Reads one site.
+pub fn read(
+    options: &StackExchange,
+    file: &RawFile,
+    limits: Limits,
+    scratch: &Path,
+    sink: &mut dyn Sink,
+) -> Result<()> {
+    let scratch = Scratch::new(scratch)?;
+    let mut posts = Sorter::new(&scratch, options.memory.0);
+    let mut users = Sorter::new(&scratch, options.memory.0 / 4);
+    let mut reading = Reading::new(file, limits, sink);
+    let seen = tables(file, &mut |kind, from| {
+        let mut table = Table::new(longest_row(limits.max_document));
+        match kind {
+            Kind::Posts => {
+                sort_posts(&mut table, from, &file.path, options, &mut posts, &mut reading)?;
+                reading.cut_off = table.cut_off;
+                Ok(table.unclosed())
+            }
+            Kind::Users => {
+                sort_users(&mut table, from, &file.path, &mut users)?;
+                Ok(None)
+            }
+        }
+    })?;
+    let names = if users.count > 0 { Some(Names::new(users)?) } else { None };
+    let site = site_name(&file.path, options.site);
+    Join { options, site: &site, names, reading: &mut reading }.read(posts)?;
+    for damage in &seen.damages {
+        reading.damaged(damage)?;
+    }
+    reading.end(seen.digest, seen.bytes, seen.damages.into_iter().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sites_have_the_names_of_their_files() {
+        let check = |path: &str, host: &str, whole: &str| {
+            assert_eq!(site_name(Path::new(path), SiteName::Host), host);
+            assert_eq!(site_name(Path::new(path), SiteName::Whole), whole);
+        };
+        let cooking = "cooking.stackexchange.com";
+        check("/nowhere/cooking.stackexchange.com.7z", cooking, cooking);
+        check("/nowhere/stackoverflow.com-Posts.7z", "stackoverflow.com", "stackoverflow.com");
+        check("/nowhere/cooking.stackexchange.com_old/Posts.xml", cooking, "cooking.stackexchange.com_old");
+        check("/nowhere/cooking.stackexchange.com/Posts.xml.gz", cooking, cooking);
+        check("/nowhere/cooking.stackexchange.com", cooking, cooking);
+    }
+}
