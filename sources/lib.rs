@@ -15,6 +15,8 @@ mod format;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod github;
+#[doc(hidden)]
+pub mod html;
 mod jsonl;
 mod license;
 mod parquet;
