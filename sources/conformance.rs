@@ -644,3 +644,62 @@ fn a_damaged_archive_is_read_up_to_there() {
     huge.splice(1536..1536, entry(b"x", tar::EntryType::GNULongName, "", &vec![b'a'; 2 << 20]));
     assert_eq!(read("github", &put(&folder, "a.tar", &huge)).outcomes(), ["bad_tar"]);
 }
+
+/// A file of members of every size: empty, small, too large to be decoded whole, and hardly
+/// compressed at all. However it is cut, what comes before is read.
+#[test]
+fn members_of_every_size_are_decoded() {
+    let mut state = 5u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut plain = Vec::new();
+    let mut encoded = Vec::new();
+    let mut ends = Vec::new();
+    for size in [0, 1, 300_000, 0, 7, 5 << 20, 40, 1_500_000, 0, 0, 2_000, 300_000, 11] {
+        // Letters of which half the bits are chance; of every second member all.
+        let mask = if ends.len() % 2 == 0 { 0x0f } else { 0xff };
+        let member: Vec<u8> = (0..size).map(|_| (next() as u8 & mask) | 1).collect();
+        plain.extend_from_slice(&member);
+        encoded.extend_from_slice(&gzip(&member));
+        ends.push((encoded.len(), plain.len()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let decoded = |bytes: &[u8], at_once: usize| {
+        let path = put(&folder, "a.gz", bytes);
+        let file = RawFile { name: "a".into(), path, bytes: bytes.len() as u64, modified: None, digest: None };
+        let mut raw = crate::Raw::open(&file).unwrap();
+        let mut decoded = Vec::new();
+        let mut block = vec![0; at_once];
+        loop {
+            match std::io::Read::read(&mut raw, &mut block).unwrap() {
+                0 => return (decoded, raw.damage().map(|damage| damage.reason.0)),
+                read => decoded.extend_from_slice(&block[..read]),
+            }
+        }
+    };
+    for at_once in [999, 64 << 10, 8 << 20] {
+        assert!(decoded(&encoded, at_once) == (plain.clone(), None), "{at_once}");
+    }
+    assert!(decoded(&[&encoded[..], &[0; 300]].concat(), 1 << 18) == (plain.clone(), None));
+    let garbage = decoded(&[&encoded[..], b"\x1f\x8c garbage"].concat(), 1 << 18);
+    assert!(garbage == (plain.clone(), Some("garbage_after_gzip")));
+    for at in 0..ends.len() {
+        let (end, whole) = ends[at];
+        let (cut, reason) = decoded(&encoded[..end - 5], 1 << 18);
+        assert!(plain.starts_with(&cut) && cut.len() == whole, "{at}");
+        assert_eq!(reason, Some("truncated_gzip"), "{at}");
+        let mut flipped = encoded.clone();
+        flipped[end - 6] ^= 1;
+        let (some, reason) = decoded(&flipped, 1 << 18);
+        // Of a member without any content nothing tells that it was one.
+        let empty = at > 0 && ends[at - 1].1 == whole;
+        let expected = if empty { "garbage_after_gzip" } else { "bad_gzip" };
+        assert!(some.len() == whole && reason == Some(expected), "{at}: {reason:?}");
+    }
+    let empty = gzip(b"").repeat(20_000);
+    assert_eq!(decoded(&empty, 1 << 18), (Vec::new(), None));
+}

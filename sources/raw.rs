@@ -10,6 +10,7 @@ use bzip2::bufread::MultiBzDecoder;
 use corpus::digest::Hashing;
 use corpus::{Digest, Error, RawFile, Reason};
 use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::{DecompressionError, Decompressor};
 use lzma_rust2::XzReader;
 
 /// Bytes that are read from the disk at once. Larger blocks were not faster.
@@ -277,54 +278,188 @@ const GARBAGE: io::ErrorKind = io::ErrorKind::InvalidInput;
 
 /// gzip, member by member. `flate2`'s own reader throws away what it decoded of a block when the
 /// block turns out to be broken further on; this one hands it out first.
+///
+/// A crawl's files have a member for each record. Such small ones are decoded whole by libdeflate,
+/// which is faster but needs all of a member at hand; large ones, broken ones and the last one of a
+/// cut file are decoded piece by piece.
 struct Gzip {
     blocks: Blocks,
-    state: Decompress,
-    inside: bool,
+    /// Compressed bytes: those from `at` to `end` are at hand, and no more come if it `ended`.
+    input: Vec<u8>,
+    at: usize,
+    end: usize,
+    ended: bool,
+    /// The member that is decoded piece by piece.
+    state: Option<Decompress>,
+    /// Whether the last member was small enough to be decoded whole.
+    small: bool,
+    decompressor: Decompressor,
+    /// A member that was decoded whole and did not fit where it was asked for.
+    whole: Vec<u8>,
+    handed: usize,
+    made: usize,
     members: u64,
     broken: Option<io::Error>,
 }
 
+/// Compressed and decoded bytes of a member that is decoded whole, at most.
+const SMALL: usize = 1 << 20;
+const SMALL_DECODED: usize = 4 << 20;
+
+/// Compressed bytes that are at hand, if there are as many, when a member begins.
+const AHEAD: usize = 64 << 10;
+
 impl Gzip {
     fn new(blocks: Blocks) -> Gzip {
-        Gzip { blocks, state: Decompress::new_gzip(15), inside: true, members: 0, broken: None }
+        Gzip {
+            blocks,
+            input: vec![0; BLOCK],
+            at: 0,
+            end: 0,
+            ended: false,
+            state: None,
+            small: true,
+            decompressor: Decompressor::new(),
+            whole: Vec::new(),
+            handed: 0,
+            made: 0,
+            members: 0,
+            broken: None,
+        }
+    }
+
+    /// Has at least so many compressed bytes at hand, or all that are left.
+    fn reach(&mut self, wanted: usize) -> io::Result<()> {
+        while self.end - self.at < wanted && !self.ended {
+            if self.at > 0 {
+                self.input.copy_within(self.at..self.end, 0);
+                self.end -= self.at;
+                self.at = 0;
+            }
+            if self.input.len() < wanted {
+                self.input.resize(wanted, 0);
+            }
+            let read = self.blocks.read(&mut self.input[self.end..])?;
+            self.end += read;
+            self.ended = read == 0;
+        }
+        Ok(())
     }
 
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        if let Some(error) = self.broken.take() {
-            return Err(error);
-        }
-        loop {
-            let block = self.blocks.fill_buf()?;
-            if block.is_empty() {
-                if self.inside {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends inside a gzip member"));
-                }
-                return Ok(0);
-            }
-            if !self.inside {
-                // Tapes and some tools fill up with zeros after the last member; gzip skips them.
-                let zeros = block.iter().take_while(|byte| **byte == 0).count();
-                if zeros > 0 {
-                    self.blocks.consume(zeros);
-                    continue;
-                }
-                self.state = Decompress::new_gzip(15);
-                self.inside = true;
-                self.members += 1;
+        let mut filled = 0;
+        while filled < into.len() {
+            if self.handed < self.made {
+                let left = &self.whole[self.handed..self.made];
+                let taken = left.len().min(into.len() - filled);
+                into[filled..filled + taken].copy_from_slice(&left[..taken]);
+                self.handed += taken;
+                filled += taken;
                 continue;
             }
-            let (seen, made) = (self.state.total_in(), self.state.total_out());
-            let status = self.state.decompress(block, into, FlushDecompress::None);
-            let seen = (self.state.total_in() - seen) as usize;
-            let made = (self.state.total_out() - made) as usize;
+            if self.state.is_some() || self.broken.is_some() {
+                let read = if filled > 0 { filled } else { self.read_piece(into)? };
+                if read > 0 {
+                    return Ok(read);
+                }
+                continue;
+            }
+            self.reach(AHEAD)?;
+            // Tapes and some tools fill up with zeros after the last member; gzip skips them.
+            if self.members > 0 {
+                let zeros = self.input[self.at..self.end].iter().take_while(|byte| **byte == 0).count();
+                self.at += zeros;
+                if zeros > 0 {
+                    continue;
+                }
+            }
+            if self.at == self.end {
+                return Ok(filled);
+            }
+            if self.small {
+                match self.decode(&mut into[filled..])? {
+                    Member::Decoded(made) => {
+                        filled += made;
+                        continue;
+                    }
+                    Member::NoRoom if filled > 0 => return Ok(filled),
+                    Member::NoRoom if self.decode_aside()? => continue,
+                    Member::NoRoom | Member::Other => {}
+                }
+            }
+            self.state = Some(Decompress::new_gzip(15));
+        }
+        Ok(filled)
+    }
+
+    /// Decodes the member that begins here, if it is small and all of it is there.
+    fn decode(&mut self, into: &mut [u8]) -> io::Result<Member> {
+        loop {
+            let input = &self.input[self.at..self.end];
+            match self.decompressor.gzip_decompress(input, into) {
+                // Of an empty member the end cannot be told.
+                Ok(0) => return Ok(Member::Other),
+                Ok(made) => {
+                    let Some(length) = member_length(input, &into[..made]) else { return Ok(Member::Other) };
+                    self.at += length;
+                    self.members += 1;
+                    return Ok(Member::Decoded(made));
+                }
+                Err(DecompressionError::InsufficientSpace) => return Ok(Member::NoRoom),
+                Err(DecompressionError::BadData) if self.ended || input.len() >= SMALL => return Ok(Member::Other),
+                Err(DecompressionError::BadData) => {
+                    let wanted = input.len() * 2;
+                    self.reach(wanted)?;
+                }
+            }
+        }
+    }
+
+    /// Decodes it into a buffer of ours.
+    fn decode_aside(&mut self) -> io::Result<bool> {
+        let mut whole = std::mem::take(&mut self.whole);
+        let mut room = whole.len().max(BLOCK);
+        let decoded = loop {
+            whole.resize(room, 0);
+            match self.decode(&mut whole) {
+                Ok(Member::Decoded(made)) => break Ok(made),
+                Ok(Member::NoRoom) if room < SMALL_DECODED => room *= 4,
+                Ok(_) => break Ok(0),
+                Err(error) => break Err(error),
+            }
+        };
+        self.whole = whole;
+        self.handed = 0;
+        self.made = decoded?;
+        Ok(self.made > 0)
+    }
+
+    /// Some bytes of a member that is decoded piece by piece; none if it has ended.
+    fn read_piece(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(error) = self.broken.take() {
+                return Err(error);
+            }
+            self.reach(1)?;
+            let Some(state) = &mut self.state else { return Ok(0) };
+            let input = &self.input[self.at..self.end];
+            if input.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends inside a gzip member"));
+            }
+            let (seen, made) = (state.total_in(), state.total_out());
+            let status = state.decompress(input, into, FlushDecompress::None);
+            let all_seen = state.total_in();
+            let seen = (all_seen - seen) as usize;
+            let made = (state.total_out() - made) as usize;
             let stuck = seen == 0 && made == 0;
-            self.blocks.consume(seen);
+            self.at += seen;
             match status {
-                Ok(Status::StreamEnd) => self.inside = false,
+                Ok(Status::StreamEnd) => {
+                    self.small = all_seen <= SMALL as u64 && state.total_out() <= SMALL_DECODED as u64;
+                    self.state = None;
+                    self.members += 1;
+                    return Ok(made);
+                }
                 Ok(_) if stuck => self.broken = Some(self.fault("no progress".into())),
                 Ok(_) => {}
                 Err(error) => self.broken = Some(self.fault(error.to_string())),
@@ -332,16 +467,32 @@ impl Gzip {
             if made > 0 {
                 return Ok(made);
             }
-            if let Some(error) = self.broken.take() {
-                return Err(error);
-            }
         }
     }
 
     fn fault(&self, said: String) -> io::Error {
-        if self.members > 0 && self.state.total_out() == 0 {
+        let nothing = self.state.as_ref().is_none_or(|state| state.total_out() == 0);
+        if self.members > 0 && nothing {
             return io::Error::new(GARBAGE, format!("what follows gzip member {} is not gzip: {said}", self.members));
         }
         io::Error::new(io::ErrorKind::InvalidData, format!("gzip member {}: {said}", self.members + 1))
     }
+}
+
+/// What became of a member that was to be decoded whole.
+enum Member {
+    Decoded(usize),
+    NoRoom,
+    /// It is broken, cut or large, or its end cannot be told.
+    Other,
+}
+
+/// How long a member is, compressed, that was decoded to `made`: libdeflate does not tell. It ends
+/// with the checksum and the length of what it holds, and with the file or another member after it.
+fn member_length(input: &[u8], made: &[u8]) -> Option<usize> {
+    let mut end = [0; 8];
+    end[..4].copy_from_slice(&libdeflater::crc32(made).to_le_bytes());
+    end[4..].copy_from_slice(&(made.len() as u32).to_le_bytes());
+    let length = memchr::memmem::find(input, &end)? + end.len();
+    matches!(input.get(length), None | Some(0 | 0x1f)).then_some(length)
 }
