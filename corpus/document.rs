@@ -1,10 +1,12 @@
 //! One text, with its id, what the source said of it and what we measured of it.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::text::{Characters, Lines};
 use crate::token::{TokenId, Tokenizer};
@@ -55,6 +57,20 @@ impl Meta {
     pub fn fields(&self) -> [Option<&str>; 6] {
         [&self.url, &self.repository, &self.path, &self.license, &self.language, &self.timestamp]
             .map(|field| field.as_deref())
+    }
+
+    /// Any word that the source said, by its name: a string of `json`, or a number as it is written.
+    pub fn word(&self, name: &str) -> Option<String> {
+        if !self.json.contains(name) {
+            return None;
+        }
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(&self.json).ok()?;
+        let value = fields.get(name)?.get();
+        match value.as_bytes().first()? {
+            b'"' => serde_json::from_str(value).ok(),
+            b'-' | b'0'..=b'9' => Some(value.to_owned()),
+            _ => None,
+        }
     }
 
     /// The fields in the order of [`META_FIELDS`], to be written to.

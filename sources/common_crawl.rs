@@ -102,21 +102,27 @@ impl Source for CommonCrawl {
         out.push_str(", \"meta\": {");
         let mut first = true;
         for name in CC_METADATA {
-            let start = out.len();
-            if document.meta.json.contains(name) {
-                dialect::rewrite_fields(&document.meta.json, &mut first, &|known| known != name, out)?;
+            // What we measured is of the text as it is now.
+            let language = document.meta.language.as_deref().filter(|_| name == "language");
+            let mut value = String::new();
+            match (language, document.signals.get(name)) {
+                (Some(word), _) => dialect::string(word, &mut value),
+                (_, Some(Signal::Text(word))) => dialect::string(word, &mut value),
+                (_, Some(Signal::Integer(number))) => value = number.to_string(),
+                (_, Some(Signal::Number(number))) => dialect::float(*number, &mut value),
+                (None, None) => {
+                    if document.meta.json.contains(name) {
+                        dialect::rewrite_fields(&document.meta.json, &mut first, &|known| known != name, out)?;
+                    }
+                    continue;
+                }
             }
-            let Some(signal) = document.signals.get(name).filter(|_| out.len() == start) else { continue };
             if !std::mem::take(&mut first) {
                 out.push_str(", ");
             }
             dialect::string(name, out);
             out.push_str(": ");
-            match signal {
-                Signal::Text(word) => dialect::string(word, out),
-                Signal::Integer(number) => out.push_str(&number.to_string()),
-                Signal::Number(number) => dialect::float(*number, out),
-            }
+            out.push_str(&value);
         }
         out.push_str(if first { "\"source\": " } else { ", \"source\": " });
         let file = document.id.raw_file.strip_prefix("common_crawl/").unwrap_or(&document.id.raw_file);

@@ -8,7 +8,7 @@ use corpus::{Digest, Document, DocumentId, Meta, Verdict};
 use serde::Deserialize;
 
 use crate::tokenizer::{HuggingFace, SPECIALS, train};
-use crate::{Built, Dedup, Finding, Gone, Key, Models, Rank, Sketch, StageSpec, Workspace, judge, spec, told};
+use crate::{Built, Dedup, Finding, Key, Models, Rank, Sketch, StageSpec, Workspace, spec, told};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +28,8 @@ struct Case {
     path: Option<Box<str>>,
     license: Option<Box<str>>,
     language: Option<Box<str>>,
+    /// All that its source says of it.
+    meta: Option<BTreeMap<String, String>>,
     outcome: Option<String>,
     becomes: Option<String>,
     signals: Option<String>,
@@ -74,10 +76,17 @@ fn every_example_does_what_it_says() {
 }
 
 fn document(case: &Case) -> Document {
+    let meta = case.meta.as_ref();
+    let said = |name: &str| meta.and_then(|meta| Some(meta.get(name)?.as_str().into()));
+    let json = meta.map(|says| serde_json::to_string(says).unwrap()).unwrap_or_default();
+    let (url, timestamp) = (said("url"), said("timestamp"));
     let meta = Meta {
         path: case.path.clone(),
         license: case.license.clone(),
         language: case.language.clone(),
+        url,
+        timestamp,
+        json,
         ..Meta::default()
     };
     Document::new(DocumentId { raw_file: "github/a".into(), record: 0 }, case.text.clone(), meta)
@@ -144,7 +153,7 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
         gone.push(finding);
         Ok(())
     };
-    judge(&mut pairs.into_iter().map(Ok), &mut Gone::of(&[documents.len() as u64]), &mut note).unwrap();
+    dedup.judge(&mut pairs, &[documents.len() as u64], &mut note).unwrap();
     gone
 }
 

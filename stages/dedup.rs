@@ -134,7 +134,7 @@ pub trait Dedup: Send + Sync {
 
     /// Whether what `resolve` found are pairs that have to be judged together, in order of rank:
     /// where being alike is not transitive, one range cannot know whether the other document of a
-    /// pair stays. See [`judge`].
+    /// pair stays.
     fn judged(&self) -> bool {
         false
     }
@@ -149,25 +149,43 @@ pub trait Dedup: Send + Sync {
     fn cut(&self, _document: &mut Document, _parts: &[u64]) -> Verdict {
         Verdict::Keep
     }
+
+    /// Judges all pairs of a dedup that is judged. `records` says how many records each raw file of
+    /// the run has.
+    fn judge(
+        &self,
+        pairs: &mut dyn Pairs,
+        records: &[u64],
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        judge(pairs, records, found)
+    }
 }
 
-/// Which documents go, one bit for each: the only state of a dedup that grows with their number.
-pub struct Gone {
+/// Pairs that the ranges of a dedup found, sorted by the rank of what may go, then of what it is
+/// like.
+pub trait Pairs {
+    /// All of them, from the first one, as often as it is called.
+    fn all(&mut self) -> Result<Box<dyn Iterator<Item = Result<Finding>> + '_>>;
+}
+
+/// One bit for each document: the only state of a dedup that grows with their number.
+pub(crate) struct Marks {
     /// The number of the first document of each raw file.
     first: Vec<u64>,
     bits: Vec<u64>,
 }
 
-impl Gone {
-    /// Nothing has gone yet, of so many records in each raw file of the run.
-    pub fn of(records: &[u64]) -> Gone {
+impl Marks {
+    /// Nothing is marked yet, of so many records in each raw file of the run.
+    pub fn of(records: &[u64]) -> Marks {
         let mut all = 0;
         let mut first = Vec::with_capacity(records.len());
         for records in records {
             first.push(all);
             all += records;
         }
-        Gone { first, bits: vec![0; all.div_ceil(64) as usize] }
+        Marks { first, bits: vec![0; all.div_ceil(64) as usize] }
     }
 
     fn place(&self, rank: Rank) -> Option<(usize, u64)> {
@@ -175,28 +193,27 @@ impl Gone {
         Some(((number / 64) as usize, 1 << (number % 64)))
     }
 
-    fn has(&self, rank: Rank) -> bool {
+    pub fn has(&self, rank: Rank) -> bool {
         self.place(rank).is_some_and(|(word, bit)| self.bits.get(word).is_some_and(|word| word & bit != 0))
     }
 
-    fn add(&mut self, rank: Rank) {
+    /// Marks a document; whether it was not marked before.
+    pub fn add(&mut self, rank: Rank) -> bool {
+        let new = !self.has(rank);
         if let Some((word, bit)) = self.place(rank)
             && let Some(word) = self.bits.get_mut(word)
         {
             *word |= bit;
         }
+        new
     }
 }
 
-/// Judges pairs, which come sorted by the rank of what may go, then of what it is like: a document
-/// goes if one of lower rank that it is like stays. It depends on ranks alone, not on chance; and of
-/// a chain A, B, C, where A and C are not alike, B goes and C stays.
-pub fn judge(
-    pairs: &mut dyn Iterator<Item = Result<Finding>>,
-    gone: &mut Gone,
-    found: &mut dyn FnMut(Finding) -> Result<()>,
-) -> Result<()> {
-    for pair in pairs {
+/// A document goes if one of lower rank that it is like stays. It depends on ranks alone, not on
+/// chance; and of a chain A, B, C, where A and C are not alike, B goes and C stays.
+fn judge(pairs: &mut dyn Pairs, records: &[u64], found: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
+    let mut gone = Marks::of(records);
+    for pair in pairs.all()? {
         let pair = pair?;
         // Of the documents for which one goes, its row names the first.
         if !gone.has(pair.gone) && !gone.has(pair.kept) {
@@ -207,18 +224,25 @@ pub fn judge(
     Ok(())
 }
 
+#[cfg(test)]
+impl Pairs for Vec<Finding> {
+    fn all(&mut self) -> Result<Box<dyn Iterator<Item = Result<Finding>> + '_>> {
+        Ok(Box::new(self.iter().copied().map(Ok)))
+    }
+}
+
 #[test]
 fn of_a_chain_the_last_stays() {
     let rank = |record: u64| Rank { raw_file: (record / 4) as u32, record: record % 4 };
     let pair = |gone, kept| Finding { gone: rank(gone), kept: rank(kept), similarity: 0.9 };
     // 0 ~ 1 ~ 2 ~ 5, and 5 ~ 0; 3 is like nothing; 7 is like 5 and 2.
-    let pairs = [pair(1, 0), pair(2, 1), pair(5, 0), pair(5, 2), pair(7, 2), pair(7, 5)];
+    let mut pairs = vec![pair(1, 0), pair(2, 1), pair(5, 0), pair(5, 2), pair(7, 2), pair(7, 5)];
     let mut found = Vec::new();
     let mut note = |finding: Finding| {
         found.push(finding);
         Ok(())
     };
-    judge(&mut pairs.into_iter().map(Ok), &mut Gone::of(&[4, 4]), &mut note).unwrap();
+    judge(&mut pairs, &[4, 4], &mut note).unwrap();
     assert_eq!(found, [pair(1, 0), pair(5, 0), pair(7, 2)]);
 }
 

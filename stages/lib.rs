@@ -14,8 +14,10 @@ mod dedup;
 mod spec;
 
 pub mod alphanumeric_share;
+pub mod bucket;
 pub mod content_hash;
 pub mod copyright_header;
+pub mod crawl_dedup;
 pub mod empty_text;
 pub mod exact_dedup;
 pub mod extension;
@@ -38,7 +40,7 @@ pub mod text_length;
 pub mod tokenize;
 pub mod tokenizer;
 
-pub use dedup::{Dedup, Finding, Gone, Key, Rank, Sketch, judge};
+pub use dedup::{Dedup, Finding, Key, Pairs, Rank, Sketch};
 pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told};
 
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs

@@ -198,8 +198,10 @@ macro_rules! stages {
 
 stages! {
     AlphanumericShare(alphanumeric_share), Filter, version 1, reasons ["too_few_alphanumeric"], example "alphanumeric_share: { min: 0.25 }";
+    Bucket(bucket), Filter, version 1, reasons ["bucket", "no_bucket"], example "bucket: { keep: [head, middle] }";
     ContentHash(content_hash), Measure, version 1, reasons [], example "content_hash: {}";
     CopyrightHeader(copyright_header), Edit, version 1, reasons [], example "copyright_header: {}";
+    CrawlDedup(crawl_dedup), Dedup, version 1, reasons ["crawled_before"], example "crawl_dedup: { by: digest }";
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
     ExactDedup(exact_dedup), Dedup, version 1, reasons ["exact_duplicate"], example "exact_dedup: {}";
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
@@ -260,6 +262,7 @@ impl StageSpec {
     /// Whether it is a dedup whose findings are judged together: see [`Dedup::judged`].
     pub fn is_judged(&self) -> bool {
         match self {
+            StageSpec::CrawlDedup(options) => options.judged(),
             StageSpec::SimhashDedup(options) => options.judged(),
             _ => false,
         }
@@ -270,8 +273,10 @@ impl StageSpec {
         let tokenizer = || models.tokenizer.clone().ok_or_else(|| format!("`{}` needs a tokenizer", self.name()));
         Ok(match self.clone() {
             StageSpec::AlphanumericShare(options) => Built::Stage(Box::new(options)),
+            StageSpec::Bucket(options) => Built::Stage(Box::new(options)),
             StageSpec::ContentHash(options) => Built::Stage(Box::new(options)),
             StageSpec::CopyrightHeader(options) => Built::Stage(Box::new(options)),
+            StageSpec::CrawlDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::EmptyText(options) => Built::Stage(Box::new(options)),
             StageSpec::ExactDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::Extension(options) => Built::Stage(Box::new(options)),

@@ -1,4 +1,4 @@
-"""CommonCrawl: WET files as cc_net parses them, its `short`."""
+"""CommonCrawl: WET files as cc_net parses them, its `short`; the dedup across files."""
 
 import json
 
@@ -47,5 +47,29 @@ def compare_parsing(redpajama, golden, inputs):
     return account.close(expected) and rows > 0
 
 
+def compare_dedup(redpajama, golden):
+    """The two phases of the dedup by address and digest, over the head and middle files of two crawls."""
+    account = Account("common_crawl: dedup by address and digest")
+    rows = lines_of(golden / "common_crawl/dedup_classify.records.jsonl.gz")
+    stages = [stage for stage in original()["slices"]["common_crawl"]["stages"] if {"bucket", "crawl_dedup"} & set(stage)]
+    pipeline = redpajama.written("common_crawl-dedup", stages, {"common_crawl": {}})
+    out = redpajama.build("common_crawl-dedup", pipeline, golden / "common_crawl/dedup_inputs")
+    kept = {document["id"] for document in table(out, "documents", "common_crawl")}
+    dropped = {row["id"]: row for row in table(out, "dropped", "common_crawl")}
+    tails = [row for row in dropped.values() if row["reason"] == "bucket"]
+    account.check("read", "all files", len(rows) - 1, len(kept) + len(dropped) - len(tails))
+    for row in rows:
+        if row.get("skipped"):
+            account.check("tail", row["file"], True, bool(tails) and all(f"/{row['file']}#" in tail["id"] for tail in tails))
+            continue
+        ours = f"common_crawl/{row['id']}"
+        account.check("kept", row["id"], row["kept"], ours in kept)
+        if not row["kept"] and ours in dropped:
+            account.check("reason", row["id"], "crawled_before", dropped[ours]["reason"])
+            account.check("copy that stayed", row["id"], True, dropped[ours]["kept_id"] in kept)
+    gone = sum(row.get("kept") is False for row in rows)
+    return account.close({"read": 1, "tail": 1, "kept": len(rows) - 1, "reason": gone, "copy that stayed": gone})
+
+
 def compare(redpajama, golden, inputs):
-    return [compare_parsing(redpajama, golden, inputs)]
+    return [compare_parsing(redpajama, golden, inputs), compare_dedup(redpajama, golden)]

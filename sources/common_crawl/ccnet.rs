@@ -2,6 +2,7 @@
 
 use corpus::RawFile;
 use corpus::manifest::RawRead;
+use serde_json::{Map, Value};
 
 use crate::format::{self, Shape};
 use crate::{Limits, Raw, Record, Result, Sink};
@@ -27,8 +28,8 @@ fn bucket(name: &str) -> Option<&'static str> {
     ["head", "middle", "tail"].into_iter().find(|bucket| words().any(|word| word == *bucket))
 }
 
-/// Notes the bucket in each document's meta, if it is not there: some of cc_net's outputs have it in
-/// the file's name alone.
+/// Notes the bucket in each document's meta: some of cc_net's outputs have it in the file's name alone,
+/// by which the original went, so that the name decides where a document says otherwise.
 struct Bucket<'s> {
     bucket: &'static str,
     sink: &'s mut dyn Sink,
@@ -37,11 +38,21 @@ struct Bucket<'s> {
 impl Sink for Bucket<'_> {
     fn record(&mut self, mut record: Record) -> Result<()> {
         if let Record::Document(document) = &mut record {
-            let json = &mut document.meta.json;
-            if !json.contains("\"bucket\"") && json.pop() == Some('}') {
-                json.push_str(if json.len() > 1 { ",\"bucket\":\"" } else { "\"bucket\":\"" });
-                json.push_str(self.bucket);
-                json.push_str("\"}");
+            let meta = &mut document.meta;
+            match meta.word("bucket") {
+                Some(bucket) if bucket == self.bucket => {}
+                None if !meta.json.contains("\"bucket\"") && meta.json.pop() == Some('}') => {
+                    meta.json.push_str(if meta.json.len() > 1 { ",\"bucket\":\"" } else { "\"bucket\":\"" });
+                    meta.json.push_str(self.bucket);
+                    meta.json.push_str("\"}");
+                }
+                _ => {
+                    let read: Result<Map<String, Value>, _> = serde_json::from_str(&meta.json);
+                    if let Ok(mut fields) = read {
+                        fields.insert("bucket".to_owned(), self.bucket.into());
+                        meta.json = Value::Object(fields).to_string();
+                    }
+                }
             }
         }
         self.sink.record(record)

@@ -133,6 +133,16 @@ fn the_exported_line_is_that_of_cc_metadata() {
     assert!(!line.contains("line_ids"));
 }
 
+#[test]
+fn a_file_s_name_decides_the_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = b"{\"raw_content\":\"a\"}\n{\"bucket\":\"head\",\"raw_content\":\"b\",\"n\":0.50}\n{\"text\":\"c\",\"title\":\"\\\"bucket\\\"\"}\n";
+    let seen = read("common_crawl", &put(&folder, "en_tail_0001.json", lines));
+    let metas: Vec<&str> = seen.metas().iter().map(|meta| meta.json.as_str()).collect();
+    let title = r#"{"title":"\"bucket\"","bucket":"tail"}"#;
+    assert_eq!(metas, [r#"{"bucket":"tail"}"#, r#"{"bucket":"tail","n":0.5}"#, title]);
+}
+
 /// Whatever is missing of a file, what is whole in it is read, and all bytes are accounted for.
 #[test]
 fn a_file_that_is_cut_anywhere_is_read_up_to_there() {

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use corpus::Error;
 use corpus::catalog::FORMAT;
 use corpus::sorted::{SortedFile, SortedRange, Sorter};
-use stages::{Built, Finding, Gone, Rank, Sketch};
+use stages::{Built, Finding, Pairs, Rank, Sketch};
 
 use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
@@ -108,14 +108,12 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
     let spec = &run.plan.groups[group];
-    let mut gone = Gone::of(&records_of(run, group)?);
-    let mut pairs = Findings::open(run, group, spec.resolve_pass, None)?;
+    let Built::Dedup(dedup) = spec.spec.build(run.models).map_err(Failure::configuration)? else {
+        return Err(Failure::configuration(format!("`{}` is no dedup", spec.label)));
+    };
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
-    let mut until_stopped = std::iter::from_fn(|| match run.stop.load(Ordering::Relaxed) {
-        true => None,
-        false => pairs.next().transpose(),
-    });
-    stages::judge(&mut until_stopped, &mut gone, &mut |finding| found.push(finding.to_bytes()))?;
+    let mut pairs = Found { run, group };
+    dedup.judge(&mut pairs, &records_of(run, group)?, &mut |finding| found.push(finding.to_bytes()))?;
     if run.stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
@@ -124,6 +122,23 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let commit = Commit { format: FORMAT, findings, ..Commit::default() };
     let cost = Cost::from([(format!("judge {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
+}
+
+/// What the ranges of a dedup found.
+struct Found<'r, 'p> {
+    run: &'r Run<'p>,
+    group: usize,
+}
+
+impl Pairs for Found<'_, '_> {
+    /// A run that is stopped has no more pairs; nobody commits what was made of them.
+    fn all(&mut self) -> corpus::Result<Box<dyn Iterator<Item = corpus::Result<Finding>> + '_>> {
+        let mut pairs = Findings::open(self.run, self.group, self.run.plan.groups[self.group].resolve_pass, None)?;
+        Ok(Box::new(std::iter::from_fn(move || match self.run.stop.load(Ordering::Relaxed) {
+            true => None,
+            false => pairs.next().transpose(),
+        })))
+    }
 }
 
 /// How many records each raw file of the run has; none for those that the dedup does not compare.
