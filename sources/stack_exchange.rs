@@ -53,7 +53,8 @@ pub struct StackExchange {
 #[serde(rename_all = "snake_case")]
 pub enum TextStyle {
     /// Paragraphs stand apart, lists and quotes have their marks, blocks of code their fences, and
-    /// the title is a line of its own.
+    /// the title is a line of its own. A notice that a question may have been asked before, which
+    /// moderation wrote into it until 2012, is left out.
     #[default]
     Readable,
     /// As BeautifulSoup over lxml 4.9.4 gives it, with the original's bullets: `<ol>` is one, too,

@@ -164,7 +164,12 @@ impl Post {
         let body = body.unwrap_or_default();
         let start = texts.len();
         match style {
-            TextStyle::Readable => readable::text(&body, texts),
+            TextStyle::Readable => {
+                readable::text(&body, texts);
+                if is_question {
+                    leave_out_notice(texts, start);
+                }
+            }
             TextStyle::Original if is_question => {
                 // A title is no HTML, but the original read it as some.
                 let title = post.title.as_deref().unwrap_or_default();
@@ -175,6 +180,17 @@ impl Post {
         post.text = start..texts.len();
         Ok(post)
     }
+}
+
+/// Until 2012 moderation wrote into the question itself that it might be one that was asked before.
+fn leave_out_notice(texts: &mut String, start: usize) {
+    let asked = &texts[start..];
+    if !asked.starts_with("> Possible Duplicate") {
+        return;
+    }
+    let notice = asked.split_inclusive('\n').take_while(|line| line.starts_with('>') || line.trim().is_empty());
+    let length = notice.map(str::len).sum::<usize>();
+    texts.drain(start..start + length);
 }
 
 /// Whether a text begins with a numbered list.

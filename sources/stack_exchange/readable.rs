@@ -12,11 +12,13 @@ pub fn text(html: &str, out: &mut String) {
         gap: Gap::None,
         space: false,
         prefix: String::new(),
+        blank: 0,
         marker: None,
         lists: Vec::new(),
         inside: Vec::new(),
         code: None,
         fence: None,
+        nested: 0,
         hidden: 0,
     };
     libxml2::read(html, &mut page);
@@ -39,6 +41,8 @@ struct Page<'o> {
     space: bool,
     /// What every line begins with: the indentation of list items, the marks of quotes.
     prefix: String,
+    /// How much of the prefix an empty line has here: what was around both sides of the gap.
+    blank: usize,
     /// The mark of a list item that has no text yet.
     marker: Option<String>,
     /// The open lists: the number of the next item, if they are numbered.
@@ -49,6 +53,8 @@ struct Page<'o> {
     code: Option<usize>,
     /// Where a block of code begins, and where its text does.
     fence: Option<(usize, usize)>,
+    /// Blocks of code inside that block.
+    nested: u32,
     hidden: u32,
 }
 
@@ -64,6 +70,9 @@ impl Page<'_> {
     fn gap(&mut self, gap: Gap) {
         // What a list item begins with goes on its first line.
         if self.marker.is_none() {
+            if self.gap == Gap::None {
+                self.blank = self.prefix.len();
+            }
             self.gap = self.gap.max(gap);
         }
     }
@@ -75,7 +84,11 @@ impl Page<'_> {
             let end = self.start + self.out[self.start..].trim_end_matches(' ').len();
             self.out.truncate(end);
             if !self.at_start() {
-                self.out.push_str(if self.gap == Gap::Paragraph { "\n\n" } else { "\n" });
+                self.out.push('\n');
+                if self.gap == Gap::Paragraph {
+                    self.out.push_str(self.prefix[..self.blank].trim_end());
+                    self.out.push('\n');
+                }
             }
             let outside = self.prefix.len() - self.marker.as_ref().map_or(0, String::len);
             self.out.push_str(&self.prefix[..outside]);
@@ -128,6 +141,7 @@ impl Page<'_> {
     fn outdent(&mut self) {
         if let Some(length) = self.inside.pop() {
             self.prefix.truncate(length);
+            self.blank = self.blank.min(length);
         }
     }
 
@@ -164,7 +178,7 @@ impl Page<'_> {
         let end = text + self.out[text..].trim_end().len();
         if end == text {
             self.out.truncate(start);
-            self.gap = Gap::Paragraph;
+            self.gap(Gap::Paragraph);
             return;
         }
         self.out.truncate(end);
@@ -176,7 +190,7 @@ impl Page<'_> {
             self.out.push('`');
             self.out.insert(start, '`');
         }
-        self.gap = Gap::Paragraph;
+        self.gap(Gap::Paragraph);
     }
 
     /// `10<sup>6</sup>` is no 106.
@@ -184,7 +198,8 @@ impl Page<'_> {
         let Some(start) = self.code.take() else { return };
         let (before, raised) = (&self.out[self.start..start], &self.out[start..]);
         let digits = raised.strip_prefix(['-', '+', '\u{2212}']).unwrap_or(raised);
-        let power = !digits.is_empty() && (digits.bytes().all(|byte| byte.is_ascii_digit()) || digits.len() == 1);
+        let letter = digits.len() == 1 && digits.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let power = !digits.is_empty() && (digits.bytes().all(|byte| byte.is_ascii_digit()) || letter);
         let mut before = before.chars().rev();
         let last = before.next().unwrap_or(' ');
         let alone = !before.next().is_some_and(char::is_alphanumeric);
@@ -220,6 +235,7 @@ impl Tree for Page<'_> {
     fn start(&mut self, tag: &Tag<'_>, attributes: &str) {
         self.hidden += u32::from(hides(tag));
         if self.hidden > 0 || self.fence.is_some() {
+            self.nested += u32::from(self.fence.is_some() && tag.known() == "pre");
             return;
         }
         match tag.known() {
@@ -256,6 +272,10 @@ impl Tree for Page<'_> {
     fn end(&mut self, tag: &Tag<'_>) {
         let hidden = self.hidden > 0;
         self.hidden -= u32::from(hides(tag));
+        if self.nested > 0 && tag.known() == "pre" {
+            self.nested -= 1;
+            return;
+        }
         if hidden || (self.fence.is_some() && tag.known() != "pre") {
             return;
         }
@@ -329,6 +349,7 @@ mod tests {
         check("<pre><code>a ``` b\n</code></pre>", "````\na ``` b\n````");
         check("<pre></pre>a", "a");
         check("<code>a`b</code>", "a`b");
+        check("<ul><li>a<pre>b<div><pre>c</pre>d</div></pre>e</li></ul>", "- a\n\n  ```\n  bcd\n  ```\n\n  e");
     }
 
     #[test]
@@ -338,7 +359,9 @@ mod tests {
             "- a\n- b\n  1. c\n  2. d\n\ne",
         );
         check("<ol start=\"3\"><li><p>a</p>\n<p>b</p></li><li>c</li></ol>", "3. a\n\n   b\n\n4. c");
-        check("<blockquote>\n<p>a</p>\n<p>b<br>c</p>\n</blockquote>\n<p>d</p>", "> a\n\n> b\n> c\n\nd");
+        check("<blockquote>\n<p>a</p>\n<p>b<br>c</p>\n</blockquote>\n<p>d</p>", "> a\n>\n> b\n> c\n\nd");
+        check("<blockquote>a<blockquote><p>b</p></blockquote><p>c</p></blockquote>", "> a\n>\n> > b\n>\n> c");
+        check("<blockquote><ul><li>a</li></ul><p>b</p></blockquote><blockquote>c</blockquote>", "> - a\n>\n> b\n\n> c");
         check("<ul><li><blockquote>a</blockquote></li><li></li><li>b</li></ul>", "- > a\n\n- b");
         check("<ul><li><pre><code>x\ny</code></pre></li></ul>", "- ```\n  x\n  y\n  ```");
     }
