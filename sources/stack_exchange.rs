@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Limits, Result, Sink, Source};
 
+mod elements;
 mod entities;
 mod join;
 mod libxml2;
@@ -21,9 +22,9 @@ pub(crate) use join::posts_of;
 
 /// Reads `Posts.xml` of StackExchange's dumps, and names of authors from the `Users.xml` beside it.
 ///
-/// A raw file is a site: its `.7z` (of `stackoverflow.com-Posts.7z` the posts alone, so that authors
-/// are links there, without names), the folder that holds its `Posts.xml`, or a `Posts.xml` that is
-/// named itself. The file's or folder's name is the site's.
+/// A raw file is a site: its `.7z` (`stackoverflow.com-Posts.7z` with the `stackoverflow.com-Users.7z`
+/// beside it), the folder that holds its `Posts.xml`, or a `Posts.xml` that is named itself. The
+/// file's or folder's name is the site's. Where there are no users, authors are links without names.
 ///
 /// A question with all its answers is one record, and so is every post that belongs to none: answers
 /// without their question, descriptions of tags, and rows that cannot be read. Rows that cannot be

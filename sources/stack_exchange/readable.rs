@@ -1,7 +1,8 @@
 //! The text of a post as one would read it: paragraphs apart, lists with their marks, code as it was
 //! typed.
 
-use super::libxml2::{self, Tag, Tree};
+use super::elements::Tag;
+use super::libxml2::{self, Tree};
 
 /// Appends the text of a fragment, without white space at its ends.
 pub fn text(html: &str, out: &mut String) {

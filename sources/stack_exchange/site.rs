@@ -31,10 +31,31 @@ fn table(folder: &Path, table: &str) -> Option<PathBuf> {
     ENDINGS.iter().map(|ending| folder.join(format!("{table}{ending}"))).find(|path| path.is_file())
 }
 
+/// Of a site whose tables have an archive each, the one of its users, beside that of its posts.
+fn users_beside(posts: &Path) -> Option<PathBuf> {
+    let name = posts.file_name()?.to_str()?.strip_suffix("-Posts.7z")?;
+    Some(posts.with_file_name(format!("{name}-Users.7z"))).filter(|path| path.is_file())
+}
+
+/// A site that is an archive, or a table.
+fn raw_file(slice: &str, path: &Path, base: &Path) -> corpus::Result<RawFile> {
+    let site = format::raw_file(slice, path, base)?;
+    with_users(site, slice, users_beside(path))
+}
+
+fn with_users(mut site: RawFile, slice: &str, users: Option<PathBuf>) -> corpus::Result<RawFile> {
+    if let Some(users) = users {
+        let users = format::raw_file(slice, &users, &users)?;
+        site.bytes += users.bytes;
+        site.modified = site.modified.max(users.modified);
+    }
+    Ok(site)
+}
+
 /// The sites that lie at a path, in the order of their names.
 pub fn find(slice: &str, path: &Path, base: &Path) -> corpus::Result<Vec<RawFile>> {
     if !fs::metadata(path).map_err(Error::io("cannot read", path))?.is_dir() {
-        return Ok(vec![format::raw_file(slice, path, base)?]);
+        return Ok(vec![raw_file(slice, path, base)?]);
     }
     let mut found = Vec::new();
     gather(slice, path, base, &mut Vec::new(), &mut found)?;
@@ -56,12 +77,7 @@ fn gather(
         let mut site = format::raw_file(slice, &posts, base)?;
         site.name = format::name(slice, folder, base);
         site.path = folder.to_path_buf();
-        if let Some(users) = table(folder, "Users.xml") {
-            let users = format::raw_file(slice, &users, base)?;
-            site.bytes += users.bytes;
-            site.modified = site.modified.max(users.modified);
-        }
-        found.push(site);
+        found.push(with_users(site, slice, table(folder, "Users.xml"))?);
         return Ok(());
     }
     inside.push(real);
@@ -71,7 +87,7 @@ fn gather(
         if entry.is_dir() {
             gather(slice, &entry, base, inside, found)?;
         } else if is_archive && entry.is_file() {
-            found.push(format::raw_file(slice, &entry, base)?);
+            found.push(raw_file(slice, &entry, base)?);
         }
     }
     inside.pop();
@@ -151,14 +167,18 @@ struct Seen {
 
 /// Hands the tables of a site to `visit`.
 fn tables(file: &RawFile, visit: &mut Visit<'_>) -> Result<Seen> {
-    if !file.path.is_dir() {
-        return tables_of_file(file, Kind::Posts, visit);
+    let folder = file.path.is_dir();
+    let users = if folder { table(&file.path, "Users.xml") } else { users_beside(&file.path) };
+    let posts = if folder { table(&file.path, "Posts.xml") } else { Some(file.path.clone()) };
+    if !folder && users.is_none() {
+        return tables_of_file(file, Kind::Posts, true, visit);
     }
+    // Of several files the digest is that of their names and digests.
     let mut hasher = Hashing::new(io::sink());
     let mut seen = Seen { digest: hasher.digest(), bytes: 0, damages: Vec::new() };
-    for (name, kind) in TABLES {
-        let Some(path) = table(&file.path, name) else { continue };
-        let table = tables_of_file(&format::raw_file("", &path, &file.path)?, kind, visit)?;
+    for ((name, kind), path) in TABLES.into_iter().zip([posts, users]) {
+        let Some(path) = path else { continue };
+        let table = tables_of_file(&format::raw_file("", &path, &path)?, kind, false, visit)?;
         // A sink takes everything.
         let _ = hasher.write_all(name.as_bytes()).and_then(|()| hasher.write_all(&table.digest.0));
         seen.bytes += table.bytes;
@@ -167,7 +187,8 @@ fn tables(file: &RawFile, visit: &mut Visit<'_>) -> Result<Seen> {
     Ok(Seen { digest: hasher.digest(), ..seen })
 }
 
-fn tables_of_file(file: &RawFile, kind: Kind, visit: &mut Visit<'_>) -> Result<Seen> {
+/// Hands over the table that a file is; an archive may be `all` of a site.
+fn tables_of_file(file: &RawFile, kind: Kind, all: bool, visit: &mut Visit<'_>) -> Result<Seen> {
     let mut raw = Raw::open(file)?;
     let mut damages = Vec::new();
     match raw.content() {
@@ -175,7 +196,9 @@ fn tables_of_file(file: &RawFile, kind: Kind, visit: &mut Visit<'_>) -> Result<S
             let more = visit(kind, &mut raw)?;
             damages.extend(raw.damage().cloned().or(more));
         }
-        Content::SevenZip if raw.compression() == Compression::None => damages = tables_of_archive(&file.path, visit)?,
+        Content::SevenZip if raw.compression() == Compression::None => {
+            damages = tables_of_archive(&file.path, kind, all, visit)?;
+        }
         Content::SevenZip => damages.extend(foreign("a 7z archive in a compressed file")),
         Content::Parquet => damages.extend(foreign("Parquet")),
         Content::Tar => damages.extend(foreign("a tar archive")),
@@ -185,25 +208,28 @@ fn tables_of_file(file: &RawFile, kind: Kind, visit: &mut Visit<'_>) -> Result<S
     Ok(Seen { digest, bytes, damages })
 }
 
-fn tables_of_archive(path: &Path, visit: &mut Visit<'_>) -> Result<Vec<Damage>> {
+fn tables_of_archive(path: &Path, wanted: Kind, all: bool, visit: &mut Visit<'_>) -> Result<Vec<Damage>> {
     let kind_of = |name: &str| {
         let own = name.rsplit(['/', '\\']).next().unwrap_or(name);
-        TABLES.iter().find(|(table, _)| *table == own).map(|(_, kind)| *kind)
+        let found = TABLES.iter().find(|(table, _)| *table == own).map(|(_, kind)| *kind);
+        found.filter(|kind| all || *kind == wanted)
     };
-    let (mut posts, mut found) = (false, Vec::new());
+    let (mut there, mut found) = (Vec::new(), Vec::new());
     let mut damages = sevenz::read(path, |name| kind_of(name).is_some(), &mut |member| {
-        let kind = kind_of(member.name).unwrap_or(Kind::Posts);
-        if kind == Kind::Posts && std::mem::replace(&mut posts, true) {
+        let Some(kind) = kind_of(member.name) else { return Ok(()) };
+        if there.contains(&kind) {
             found.extend(foreign("an archive of more than one site"));
             return Ok(());
         }
+        there.push(kind);
         let more = visit(kind, member)?;
         found.extend(more.filter(|_| member.damage().is_none()));
         Ok(())
     })?;
     damages.extend(found);
-    if !posts && damages.is_empty() {
-        damages.extend(foreign("a 7z archive without Posts.xml"));
+    if !there.contains(&wanted) && damages.is_empty() {
+        let missing = TABLES.iter().find(|(_, kind)| *kind == wanted).map_or("", |(table, _)| table);
+        damages.extend(foreign(&format!("a 7z archive without {missing}")));
     }
     Ok(damages)
 }

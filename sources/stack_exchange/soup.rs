@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::libxml2::{self, Tag, Tree};
+use super::elements::Tag;
+use super::libxml2::{self, Tree};
 
 /// Appends the text of a fragment, list items marked by `*` as the original marked them.
 pub fn text(html: &str, out: &mut String) {

@@ -91,6 +91,27 @@ fn a_folder_of_sites_is_read_site_by_site() {
     assert_eq!(names(&find("stack_exchange", &folder.path().join("deep/er"))), ["stack_exchange/er"]);
 }
 
+/// Stack Overflow's tables have an archive each.
+#[test]
+fn posts_and_users_of_a_large_site_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = fs::read(fixture(HARBOURS)).unwrap();
+    put(&folder, "harbours.example.com-Posts.7z", &archive);
+    let alone = said(&StackExchange::default(), folder.path(), 1 << 20);
+    put(&folder, "harbours.example.com-Users.7z", &archive);
+    let both = said(&StackExchange::default(), folder.path(), 1 << 20);
+    let whole = said(&StackExchange::default(), &fixture(HARBOURS), 1 << 20);
+    let named = |said: &[String]| said.iter().filter(|said| said.contains("Eve")).count();
+    assert_eq!((named(&alone), named(&both), named(&whole)), (2, 2, 2));
+    let files = find("stack_exchange", folder.path());
+    assert_eq!((files.len(), files[0].bytes), (1, 2 * archive.len() as u64));
+    assert!(both[3].contains(&format!("bytes: {}", 2 * archive.len())) && both[3] != whole[3]);
+    put(&folder, "harbours.example.com-Users.7z", b"7z\xbc\xaf\x27\x1c");
+    let broken = said(&StackExchange::default(), folder.path(), 1 << 20);
+    assert_eq!(named(&broken), 0);
+    assert!(broken[3].contains("truncated_7z") && broken[4].contains("truncated_7z"), "{broken:#?}");
+}
+
 #[test]
 fn the_largest_sites_have_the_most_posts() {
     let files = find("stack_exchange", &fixture(""));
