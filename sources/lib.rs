@@ -8,6 +8,7 @@ use corpus::manifest::RawRead;
 use corpus::{Document, DocumentId, Evidence, RawFile, Reason};
 
 mod archive;
+pub mod books;
 pub mod c4;
 pub mod common_crawl;
 mod cost;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Source;
+use crate::books::Books;
 use crate::c4::C4;
 use crate::common_crawl::CommonCrawl;
 use crate::github::GitHub;
@@ -52,6 +53,10 @@ const RECORD_REASONS: [(&str, &str); 13] = [
     ("garbage_after_gzip", "bytes after the last gzip member that are not gzip"),
     ("unknown_format", "a file of another kind, such as a zip archive"),
 ];
+
+/// Reasons that text files of books may give beside these.
+const BOOK_REASONS: [(&str, &str); 1] =
+    [("binary", "a file with a NUL among its first 8 KiB, as git tells binaries: a picture, a program")];
 
 /// Reasons that files of a repository may give beside these.
 const REPOSITORY_REASONS: [(&str, &str); 7] = [
@@ -152,6 +157,22 @@ macro_rules! sources {
 }
 
 sources! {
+    Books, "books", version 1,
+    about "Books: Project Gutenberg's plain text files, and PG-19",
+    formats [
+        "a plain text file for each book, in UTF-8, ISO-8859-1, Windows-1252 or what its header declares, plain or in gzip, zstd, bzip2 or xz: Project Gutenberg's (`1342-0.txt`)",
+        "PG-19's folders of text files named by number, with `metadata.csv` beside or above them",
+        "JSON lines or Parquet with text; PG-19's have short_book_title, publication_date and url"
+    ],
+    reasons RECORD_REASONS.into_iter().chain(BOOK_REASONS).collect(),
+    rightly ["binary"],
+    fields [
+        ("url", "url; PG-19's catalogue; the book's number in its header"),
+        ("language", "language; the header's, by its short name"),
+        ("timestamp", "publication_date; the header's release date")
+    ],
+    example "books: {}";
+
     C4, "c4", version 1,
     about "C4: web pages of April 2019, cleaned by AllenAI",
     formats [
@@ -233,7 +254,7 @@ mod tests {
             }
             assert!(!spec.rightly("unknown_format"));
         }
-        assert!(SourceSpec::default_for("books").is_none());
+        assert!(SourceSpec::default_for("songs").is_none());
     }
 
     #[test]

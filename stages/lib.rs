@@ -36,6 +36,7 @@ pub mod paragraph_dedup;
 pub mod path_rules;
 mod simhash;
 pub mod simhash_dedup;
+pub mod strip_gutenberg;
 pub mod text_length;
 pub mod tokenize;
 pub mod tokenizer;

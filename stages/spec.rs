@@ -216,6 +216,7 @@ stages! {
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
+    StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
 }
@@ -291,6 +292,7 @@ impl StageSpec {
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
+            StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),
             StageSpec::Tokenize(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
         })
