@@ -1,4 +1,4 @@
-"""CommonCrawl: WET files as cc_net parses them, its `short`; the dedup across files."""
+"""CommonCrawl: WET files as cc_net parses them; a shard's steps up to the language; the dedup across files."""
 
 import json
 
@@ -6,6 +6,12 @@ import yaml
 from account import Account, by_record, lines_of, sha256, table
 from environment import REPOSITORY
 
+REASONS = {
+    "kept": None,
+    "short": "text_too_short",
+    "dedup_all_lines": "all_paragraphs_duplicate",
+    "lid_below_threshold": "language_unsure",
+}
 PARSED = ["url", "date_download", "digest", "length", "nlines", "source_domain", "title"]
 
 
@@ -13,38 +19,67 @@ def original():
     return yaml.safe_load((REPOSITORY / "pipelines/original/common_crawl.yaml").read_text())
 
 
+def wet_files(golden):
+    """Every WET file of which cc_net parsed something, with its records."""
+    for file in lines_of(golden / "common_crawl/inputs.jsonl.gz"):
+        name = file["input"].removeprefix("common_crawl/")
+        if file["n_parsed"]:
+            yield file, name, lines_of(golden / f"common_crawl/{name}.records.jsonl.gz")
+
+
 def compare_parsing(redpajama, golden, inputs):
     """Every document that cc_net parses, short ones too, of every WET file."""
     account = Account("common_crawl: WET as cc_net reads it")
     slices = {"common_crawl": {"source": original()["slices"]["common_crawl"]["source"]}}
     pipeline = redpajama.written("common_crawl-parsed", [], slices)
-    files = lines_of(golden / "common_crawl/inputs.jsonl.gz")
-    rows = 0
-    for file in files:
-        name = file["input"].removeprefix("common_crawl/")
-        records = golden / f"common_crawl/{name}.records.jsonl.gz"
-        if not records.exists() or not file["n_parsed"]:
-            continue
+    files = list(wet_files(golden))
+    for file, name, rows in files:
         out = redpajama.build(f"parsed-{name}", pipeline, inputs / file["input"])
         documents = sorted(table(out, "documents", "common_crawl"), key=lambda document: document["record"])
-        golden_rows = lines_of(records)
         account.check("documents", name, file["n_parsed"], len(documents))
-        for row, document in zip(golden_rows, documents):
+        for row, document in zip(rows, documents):
             meta = json.loads(document["meta"])
             for field in PARSED:
                 account.check(field, row["id"], row["parsed"][field], meta.get(field))
             account.check("raw_content", row["id"], row["parsed_raw_content_sha256"], sha256(document["text"].encode()))
-            rows += 1
-        # Its own bound comes first in its pipeline; what comes after it is for other comparisons.
-        out = redpajama.build(f"short-{name}", redpajama.written(
-            "common_crawl-short", [{"text_length": {"min": 300}}], slices), inputs / file["input"])
+    parsed = sum(len(rows) for _, _, rows in files)
+    return account.close({"documents": len(files)} | dict.fromkeys([*PARSED, "raw_content"], parsed))
+
+
+def compare_mining(redpajama, golden, inputs):
+    """The same through the steps of a shard: too short, lines that others have, language."""
+    account = Account("common_crawl: pipelines/original/common_crawl.yaml up to the language, in any language")
+    slices = original()["slices"]
+    stages = slices["common_crawl"].pop("stages")
+    last = next(place for place, stage in enumerate(stages) if "language_is" in stage)
+    # The original's records are of all languages.
+    stages[last]["language_is"].pop("keep")
+    pipeline = redpajama.written("common_crawl-mined", stages[: last + 1], slices)
+    model = f"language_model={(inputs / 'models/lid.176.ftz').resolve()}"
+    files = list(wet_files(golden))
+    for file, name, rows in files:
+        out = redpajama.build(f"mined-{name}", pipeline, inputs / file["input"], "--set", model)
+        documents = by_record(table(out, "documents", "common_crawl"))
         dropped = by_record(table(out, "dropped", "common_crawl"))
-        for row, document in zip(golden_rows, documents):
-            reason = dropped.get(document["record"], {}).get("reason")
-            account.check("short", row["id"], row["reason"] == "short", reason == "text_too_short")
-    wet = sum(bool(file["n_parsed"]) for file in files)
-    expected = {"documents": wet} | dict.fromkeys([*PARSED, "raw_content", "short"], rows)
-    return account.close(expected) and rows > 0
+        records = sorted(documents | {number: row for number, row in dropped.items() if not row["unusable"]})
+        account.check("documents", name, len(rows), len(records))
+        for number, row in zip(records, rows):
+            at = row["id"]
+            account.check("decision", at, row["kept"], number in documents)
+            account.check("reason", at, REASONS[row["reason"]], dropped.get(number, {}).get("reason"))
+            if not row["kept"] or number not in documents:
+                continue
+            document = documents[number]
+            account.check("text", at, row["raw_content_sha256"], sha256(document["text"].encode()))
+            account.check("language", at, row["language"], document["language"])
+            account.check("language_score", at, row["language_score"], document["language_score"])
+            for signal in ["length", "nlines", "original_nlines"]:
+                account.check(signal, at, row["dedup"][signal], document[signal])
+    parsed = sum(len(rows) for _, _, rows in files)
+    kept = sum(row["kept"] for _, _, rows in files for row in rows)
+    expected = {"documents": len(files)} | dict.fromkeys(["decision", "reason"], parsed)
+    fields = ["text", "language", "language_score", "length", "nlines", "original_nlines"]
+    return account.close(expected | dict.fromkeys(fields, kept))
 
 
 def compare_dedup(redpajama, golden):
@@ -72,4 +107,8 @@ def compare_dedup(redpajama, golden):
 
 
 def compare(redpajama, golden, inputs):
-    return [compare_parsing(redpajama, golden, inputs), compare_dedup(redpajama, golden)]
+    return [
+        compare_parsing(redpajama, golden, inputs),
+        compare_mining(redpajama, golden, inputs),
+        compare_dedup(redpajama, golden),
+    ]
