@@ -14,7 +14,7 @@ use crate::{Limits, Raw, Result, Sink, Source};
 
 mod ccnet;
 mod listing;
-mod pages;
+pub(crate) mod pages;
 
 /// Reads files of Common Crawl's archives, and the documents that cc_net made of them.
 ///
@@ -44,7 +44,8 @@ pub enum Headers {
     #[default]
     ByName,
     /// By their places, as cc_net finds them, whatever their names: the type, the address, the date,
-    /// in the sixth place the digest, in the ninth (else the eighth) the length.
+    /// in the sixth place the digest, in the ninth (else the eighth) the length. Only WET has them so:
+    /// what a WARC file holds beside is passed over.
     ByPlace,
 }
 
@@ -102,10 +103,13 @@ impl Source for CommonCrawl {
         out.push_str(", \"meta\": {");
         let mut first = true;
         for name in CC_METADATA {
+            // cc_net took the header's word for how long a text was before paragraphs went.
+            let told = document.meta.word("length").filter(|_| name == "original_length");
             // What we measured is of the text as it is now.
             let language = document.meta.language.as_deref().filter(|_| name == "language");
             let mut value = String::new();
             match (language, document.signals.get(name)) {
+                (_, Some(_)) if told.is_some() => value = told.unwrap_or_default(),
                 (Some(word), _) => dialect::string(word, &mut value),
                 (_, Some(Signal::Text(word))) => dialect::string(word, &mut value),
                 (_, Some(Signal::Integer(number))) => value = number.to_string(),

@@ -17,6 +17,18 @@ pub fn stack_exchange(bytes: &[u8]) {
     crate::stack_exchange::posts_of(bytes);
 }
 
+/// Reads all records of a WARC, WET or ARC file, and the pages in them.
+pub fn warc(bytes: &[u8]) {
+    use crate::common_crawl::{CommonCrawl, Headers, Title};
+    use crate::warc::Form;
+    use crate::warc::records::Ends;
+    let original = CommonCrawl { ends: Ends::Marker, headers: Headers::ByPlace, title: Title::Remove };
+    for form in [Form::Warc(Ends::Length), Form::Warc(Ends::Marker), Form::Arc] {
+        crate::common_crawl::pages::fuzz(bytes, form, &CommonCrawl::default());
+        crate::common_crawl::pages::fuzz(bytes, form, &original);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     type Target = fn(&[u8]);
@@ -24,7 +36,8 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 2] = [("sevenz", super::sevenz), ("stack_exchange", super::stack_exchange)];
+        let targets: [(&str, Target); 3] =
+            [("sevenz", super::sevenz), ("stack_exchange", super::stack_exchange), ("warc", super::warc)];
         for (name, target) in targets {
             let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
             let mut inputs = 0;

@@ -98,6 +98,12 @@ const POST_REASONS: [(&str, &str); 11] = [
     ("unknown_format", "a file of another kind, a 7z archive without Posts.xml, or one that is encrypted"),
 ];
 
+/// All reasons that files of a crawl may give.
+fn crawl_reasons() -> Vec<(&'static str, &'static str)> {
+    let pages = crate::html::REASONS.into_iter().filter(|(reason, _)| *reason != "too_large");
+    RECORD_REASONS.into_iter().chain(CRAWL_REASONS).chain(pages).collect()
+}
+
 macro_rules! sources {
     ($($variant:ident, $name:literal, version $version:literal, about $about:literal, formats [$($format:literal),*],
        reasons $reasons:expr, rightly [$($rightly:literal),*], fields [$(($field:literal, $from:literal)),*], example $example:literal;)*) => {
@@ -187,13 +193,13 @@ sources! {
     CommonCrawl, "common_crawl", version 1,
     about "CommonCrawl: pages of its crawls, as text or as they were fetched",
     formats [
-        "WET and WARC files, plain or in gzip, zstd, bzip2 or xz, of every year (`*.warc.wet.gz`)",
+        "WET and WARC files, plain or in gzip, zstd, bzip2 or xz, of every year (`*.warc.wet.gz`, `*.warc.gz`), and ARC",
         "JSON lines that cc_net made, plain or compressed (`en_head_0000.json.gz`): the text in raw_content or text",
         "Parquet with the same columns",
         "the listings of a crawl (`wet.paths.gz`), for the files that lie beside them"
     ],
-    reasons RECORD_REASONS.into_iter().chain(CRAWL_REASONS).collect(),
-    rightly ["listing", "metadata", "other_record", "request", "revisit", "warcinfo"],
+    reasons crawl_reasons(),
+    rightly ["empty_body", "http_status", "listing", "metadata", "not_html", "other_record", "request", "revisit", "warcinfo"],
     fields [
         ("url", "WARC-Target-URI; url"),
         ("timestamp", "WARC-Date; date_download, timestamp, created"),

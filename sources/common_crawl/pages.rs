@@ -6,9 +6,11 @@ use corpus::{Error, Evidence, Meta, RawFile, Reason};
 
 use crate::common_crawl::{CommonCrawl, Headers, Title};
 use crate::format::{Reading, foreign, quote};
+use crate::html::{self, Kind};
 use crate::raw::Damage;
 use crate::warc::header::{Lines, strip};
-use crate::warc::{Entry, Header, Records};
+use crate::warc::records::Ends;
+use crate::warc::{Entry, Form, Header, Records};
 use crate::{Limits, Raw, Result, Sink};
 
 /// The longest content that is looked at: a page takes more bytes than its text.
@@ -41,10 +43,12 @@ pub(super) fn read(
 }
 
 fn records(file: &RawFile, raw: &mut Raw, options: &CommonCrawl, reading: &mut Reading<'_>) -> Result<Option<Damage>> {
-    if !raw.head().trim_ascii_start().starts_with(b"WARC/") && !is_named_warc(&file.name) && !raw.head().is_empty() {
+    let head = raw.head().trim_ascii_start();
+    let form = if head.starts_with(b"filedesc://") { Form::Arc } else { Form::Warc(options.ends) };
+    if form != Form::Arc && !head.starts_with(b"WARC/") && !is_named_warc(&file.name) && !raw.head().is_empty() {
         return Ok(foreign("neither WARC records nor JSON lines"));
     }
-    let mut records = Records::new(options.ends, longest(reading.limits.max_document));
+    let mut records = Records::new(form, longest(reading.limits.max_document));
     loop {
         let entry = records.next(raw).map_err(Error::io("cannot read", &file.path))?;
         match entry {
@@ -55,11 +59,47 @@ fn records(file: &RawFile, raw: &mut Raw, options: &CommonCrawl, reading: &mut R
                 return Ok(None);
             }
             Entry::Broken { reason, evidence, bytes, .. } => reading.unusable(Reason(reason), evidence, bytes)?,
-            Entry::Record { header, content, bytes } => match page(header, content, options, reading.limits) {
-                Ok((text, meta)) => reading.document(text, meta)?,
-                Err((reason, evidence)) => reading.unusable(Reason(reason), evidence, bytes)?,
-            },
+            Entry::Record { header, content, bytes } => {
+                match document(form, header, content, options, reading.limits) {
+                    Ok((text, meta)) => reading.document(text, meta)?,
+                    Err((reason, evidence)) => reading.unusable(Reason(reason), evidence, bytes)?,
+                }
+            }
         }
+    }
+}
+
+/// The text and the meta of a record, if it is a page.
+fn document(
+    form: Form,
+    header: Header<'_>,
+    content: &[u8],
+    options: &CommonCrawl,
+    limits: Limits,
+) -> Result<(String, Meta), Unfit> {
+    let said = match form {
+        Form::Arc => Said::by_arc(header),
+        Form::Warc(_) => Said::of(header, options.headers)?,
+    };
+    page(&said, content, options, limits)
+}
+
+/// Reads any bytes as records, for the fuzz target.
+pub(crate) fn fuzz(mut bytes: &[u8], form: Form, options: &CommonCrawl) {
+    let mut records = Records::new(form, 1 << 16);
+    let mut left = bytes.len() as u64;
+    loop {
+        let passed = match records.next(&mut bytes) {
+            Err(_) | Ok(Entry::End) => return,
+            Ok(Entry::Broken { bytes, .. }) => bytes,
+            Ok(Entry::Record { header, content, bytes }) => {
+                let _ = document(form, header, content, options, Limits { max_document: 1 << 14 });
+                bytes
+            }
+        };
+        // Every entry takes bytes, and no byte is taken twice.
+        assert!(passed > 0 && passed <= left);
+        left -= passed;
     }
 }
 
@@ -69,23 +109,65 @@ fn is_named_warc(name: &str) -> bool {
     [".warc", ".wet", ".wat"].iter().any(|ending| name.contains(ending))
 }
 
-fn page(header: Header<'_>, content: &[u8], options: &CommonCrawl, limits: Limits) -> Result<(String, Meta), Unfit> {
-    let said = Said::of(header, options.headers)?;
+/// What a record holds, if it is a page.
+fn page(said: &Said<'_>, content: &[u8], options: &CommonCrawl, limits: Limits) -> Result<(String, Meta), Unfit> {
+    let passed = |reason: &'static str| Err((reason, Evidence::found(said.url.unwrap_or_default())));
     match said.kind {
-        "conversion" => converted(&said, content, options, limits),
-        other => Err((kind_of(other), Evidence::found(said.url.unwrap_or_default()))),
+        "conversion" => converted(said, content, options, limits),
+        // Whoever counts lines knows WET alone.
+        "response" | "resource" if options.headers == Headers::ByPlace => passed("other_record"),
+        "response" if said.is_http() => fetched(said, content, limits),
+        // A file that was kept without what the server said of it. wget keeps its own notes so, under
+        // addresses of its own.
+        "resource" if said.url.is_some_and(|url| url.starts_with("http")) => {
+            let media = said.media.unwrap_or_default();
+            let answer = [format!("HTTP/1.1 200 OK\r\nContent-Type: {media}\r\n\r\n").as_bytes(), content].concat();
+            fetched(said, &answer, limits)
+        }
+        "warcinfo" => passed("warcinfo"),
+        "request" => passed("request"),
+        "metadata" => passed("metadata"),
+        "revisit" => passed("revisit"),
+        _ => passed("other_record"),
     }
 }
 
-/// What a header says.
+/// What a server answered: the main text of a page, or plain text as it is.
+fn fetched(said: &Said<'_>, answer: &[u8], limits: Limits) -> Result<(String, Meta), Unfit> {
+    let url = said.url.unwrap_or_default();
+    let page =
+        html::page(answer, url, longest(limits.max_document)).map_err(|unread| (unread.reason.0, unread.evidence))?;
+    let (title, language, text) = match page.kind {
+        Kind::Html => {
+            let found = html::main_text(&page.text);
+            (found.title.unwrap_or_default(), found.language, found.text)
+        }
+        Kind::Plain => (String::new(), None, page.text.replace("\r\n", "\n").trim_end().to_owned()),
+    };
+    if text.len() > limits.max_document {
+        return Err(("too_large", Evidence::bound(text.len() as f64, limits.max_document as f64)));
+    }
+    let lines = if text.is_empty() { 0 } else { 1 + memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64 };
+    let truncated = said.truncated.or(page.cut.then_some("cut"));
+    let said = Said { truncated, charset: Some(page.charset), page_language: language.as_deref(), ..*said };
+    let meta = meta(&said, &title, lines);
+    Ok((text, meta))
+}
+
+/// What a header says, and what its page says of itself.
+#[derive(Clone, Copy, Default)]
 struct Said<'h> {
     kind: &'h str,
     url: Option<&'h str>,
     date: Option<&'h str>,
     digest: Option<&'h str>,
     length: Option<u64>,
+    /// The media type of what the record holds.
+    media: Option<&'h str>,
     languages: Option<&'h str>,
     truncated: Option<&'h str>,
+    charset: Option<&'h str>,
+    page_language: Option<&'h str>,
 }
 
 impl<'h> Said<'h> {
@@ -95,14 +177,18 @@ impl<'h> Said<'h> {
             Headers::ByName => header.field("WARC-Type"),
         };
         let Some(kind) = kind else { return Err(("bad_warc_header", Evidence::found("no WARC-Type"))) };
+        // Of an answer the page has a digest of its own, which does not change with the server's clock.
+        let payload = if kind == "response" { header.field("WARC-Payload-Digest") } else { None };
         Ok(Said {
             kind,
             url: header.url(),
             date: header.field("WARC-Date"),
-            digest: header.field("WARC-Block-Digest"),
+            digest: payload.or_else(|| header.field("WARC-Block-Digest")),
             length: header.length(),
+            media: header.field("Content-Type"),
             languages: header.field("WARC-Identified-Content-Language"),
             truncated: header.field("WARC-Truncated"),
+            ..Said::default()
         })
     }
 
@@ -116,43 +202,34 @@ impl<'h> Said<'h> {
         };
         let kind = value(1)?;
         if kind != "conversion" {
-            return Ok(Said {
-                kind,
-                url: value(2).ok(),
-                date: None,
-                digest: None,
-                length: None,
-                languages: None,
-                truncated: None,
-            });
+            return Ok(Said { kind, ..Said::of(header, Headers::ByName).unwrap_or_default() });
         }
         let number = |place: usize| value(place).ok().and_then(|value| value.parse().ok());
         let Some(length) = number(9).or_else(|| number(8)) else {
             return Err(("bad_warc_header", Evidence::found("no length in place 9 or 8")));
         };
-        Ok(Said {
-            kind,
-            url: Some(value(2)?),
-            date: Some(value(3)?),
-            digest: Some(value(6)?),
-            length: Some(length),
-            languages: None,
-            truncated: None,
-        })
+        let (url, date, digest) = (Some(value(2)?), Some(value(3)?), Some(value(6)?));
+        Ok(Said { kind, url, date, digest, length: Some(length), ..Said::default() })
     }
-}
 
-/// The reason for which a record of another kind is no document.
-fn kind_of(kind: &str) -> &'static str {
-    match kind {
-        "warcinfo" => "warcinfo",
-        "request" => "request",
-        "metadata" => "metadata",
-        "revisit" => "revisit",
-        "response" => "response",
-        "resource" => "resource",
-        "continuation" => "continuation",
-        _ => "other_record",
+    /// The line before a record of ARC: address, server, time, media type, length. The first one is
+    /// of the file itself.
+    fn by_arc(header: Header<'h>) -> Said<'h> {
+        let mut fields = header.lines().next().and_then(|line| std::str::from_utf8(line).ok()).unwrap_or("").split(' ');
+        let url = fields.next();
+        let kind = if url.is_some_and(|url| url.starts_with("filedesc:")) { "warcinfo" } else { "response" };
+        Said {
+            kind,
+            url,
+            date: fields.nth(1),
+            length: fields.next_back().and_then(|last| last.parse().ok()),
+            ..Said::default()
+        }
+    }
+
+    /// Whether a response is one of HTTP; nameservers are asked too.
+    fn is_http(&self) -> bool {
+        self.media.is_none_or(|media| media.trim_start().starts_with("application/http"))
     }
 }
 
@@ -162,7 +239,7 @@ fn converted(said: &Said<'_>, content: &[u8], options: &CommonCrawl, limits: Lim
         Ok(content) => content,
         Err(error) => return Err(("bad_utf8", Evidence::found(error.to_string()))),
     };
-    let by_marker = options.ends == crate::warc::records::Ends::Marker;
+    let by_marker = options.ends == Ends::Marker;
     let mut text = String::with_capacity(content.len());
     // Where the first line ends, and where the second begins.
     let mut title = None;
@@ -216,8 +293,11 @@ fn meta(said: &Said<'_>, title: &str, lines: u64) -> Meta {
     json.number("length", said.length);
     json.number("nlines", Some(lines));
     json.text("source_domain", said.url.map(domain));
-    json.text("title", Some(title));
+    // Of WET the title is a line, though it may be an empty one.
+    json.text("title", Some(title).filter(|title| !title.is_empty() || said.kind == "conversion"));
     json.text("content_languages", said.languages);
+    json.text("page_language", said.page_language);
+    json.text("charset", said.charset);
     json.text("truncated", said.truncated);
     let json = json.end();
     Meta { url: said.url.map(Box::from), timestamp: said.date.map(Box::from), json, ..Meta::default() }

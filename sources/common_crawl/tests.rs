@@ -143,6 +143,92 @@ fn a_file_s_name_decides_the_bucket() {
     assert_eq!(metas, [r#"{"bucket":"tail"}"#, r#"{"bucket":"tail","n":0.5}"#, title]);
 }
 
+#[test]
+fn of_a_warc_file_pages_are_documents() {
+    let seen = read("common_crawl", &fixture("pages.warc"));
+    let outcomes = [
+        "warcinfo",
+        "request",
+        "text",
+        "text",
+        "http_status",
+        "not_html",
+        "revisit",
+        "metadata",
+        "other_record",
+        "text",
+        "other_record",
+        "text",
+    ];
+    assert_eq!(seen.outcomes(), outcomes);
+    let (texts, metas) = (seen.texts(), seen.metas());
+    assert!(texts[0].starts_with("The bowline\nThe bowline makes a loop"), "{}", texts[0]);
+    assert!(!texts[0].contains("Privacy") && !texts[0].contains("track"), "{}", texts[0]);
+    let json = r#"{"url":"http://knots.example/bowline","date_download":"2023-02-05T14:03:00Z","digest":"sha1:BOWLINEBOWLINEBOWLINEBOWLINEBOWL","length":938,"nlines":4,"source_domain":"knots.example","title":"The bowline & its cousins","page_language":"en","charset":"UTF-8"}"#;
+    assert_eq!(metas[0].json, json);
+    assert!(texts[1].contains("die Hälfte") && metas[1].json.contains(r#""charset":"windows-1252""#));
+    assert_eq!(texts[2], "Rope, three strands, twelve millimetres.\nBreaks at two tons; carries a tenth of that.");
+    assert!(metas[3].json.ends_with(r#""truncated":"length"}"#));
+    // cc_net knows WET alone.
+    let original = read_with(&ORIGINAL, &fixture("pages.warc"));
+    assert!(original.texts().is_empty() && original.records.len() == outcomes.len());
+}
+
+/// Three records of ARC: what the file is, a page, an image.
+fn arc() -> Vec<u8> {
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html><body><p>An old page, from before WARC was made.</p></body></html>";
+    let image = "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\n\r\nGIF89a";
+    let record = |url: &str, media: &str, content: &str| {
+        format!("{url} 192.0.2.7 20080430142012 {media} {}\n{content}\n", content.len())
+    };
+    let about = "1 0 Somebody\nURL IP-address Archive-date Content-type Archive-length\n";
+    let records = [
+        record("filedesc://old.arc.gz", "text/plain", about),
+        record("http://old.example/page", "text/html", page),
+        record("http://old.example/image", "image/gif", image),
+        record("http://old.example/again", "text/html", page),
+    ];
+    records.concat().into_bytes()
+}
+
+#[test]
+fn arc_is_read_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcomes = ["warcinfo", "text", "not_html", "text"];
+    let seen = read("common_crawl", &put(&folder, "old.arc.gz", &gzip(&arc())));
+    assert_eq!(seen.outcomes(), outcomes);
+    assert_eq!(seen.texts()[0], "An old page, from before WARC was made.");
+    let meta = seen.metas()[0];
+    assert_eq!(
+        (meta.url.as_deref(), meta.timestamp.as_deref()),
+        (Some("http://old.example/page"), Some("20080430142012"))
+    );
+    // A length that is wrong costs one record; a line that is none two, for the record before it then
+    // ends where nothing begins.
+    let wrong = String::from_utf8(arc()).unwrap().replace("text/html 1", "text/html 2");
+    assert_eq!(read("common_crawl", &put(&folder, "old.arc", wrong.as_bytes())).outcomes()[1], "wrong_length");
+    let broken = String::from_utf8(arc()).unwrap().replacen("20080430142012 text/html", "2008 text/html", 1);
+    let seen = read("common_crawl", &put(&folder, "old.arc", broken.as_bytes()));
+    assert_eq!(seen.outcomes(), ["wrong_length", "not_html", "text"]);
+}
+
+#[test]
+fn pages_may_be_cut_or_broken_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    for bytes in [fs::read(fixture("pages.warc")).unwrap(), arc()] {
+        let whole = read_with(&CommonCrawl::default(), &put(&folder, "a.warc", &bytes));
+        for at in (0..bytes.len()).step_by(13) {
+            let seen = read_with(&CommonCrawl::default(), &put(&folder, "a.warc", &bytes[..at]));
+            let same = seen.records.iter().zip(&whole.records).take_while(|(seen, whole)| seen == whole).count();
+            assert!(same + 1 >= seen.records.len(), "cut at {at}: {:?}", seen.outcomes());
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x15;
+            let seen = read_with(&CommonCrawl::default(), &put(&folder, "a.warc", &flipped));
+            assert_eq!(seen.files[0].records, seen.records.len() as u64);
+        }
+    }
+}
+
 /// Whatever is missing of a file, what is whole in it is read, and all bytes are accounted for.
 #[test]
 fn a_file_that_is_cut_anywhere_is_read_up_to_there() {

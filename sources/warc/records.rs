@@ -32,6 +32,15 @@ pub enum Ends {
     Marker,
 }
 
+/// How a file's records are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// WARC, with what ends a record.
+    Warc(Ends),
+    /// ARC, its predecessor: a line, then as many bytes as it says.
+    Arc,
+}
+
 /// What comes next in a file.
 #[derive(Debug)]
 pub(crate) enum Entry<'b> {
@@ -73,21 +82,22 @@ pub(crate) struct Records {
     at: usize,
     end: usize,
     ended: bool,
-    ends: Ends,
+    form: Form,
     /// The longest content that is looked at.
     longest: usize,
 }
 
 impl Records {
-    pub fn new(ends: Ends, longest: usize) -> Records {
-        Records { buffer: vec![0; BLOCK], at: 0, end: 0, ended: false, ends, longest }
+    pub fn new(form: Form, longest: usize) -> Records {
+        Records { buffer: vec![0; BLOCK], at: 0, end: 0, ended: false, form, longest }
     }
 
     /// The next record, or what is in its place.
     pub fn next(&mut self, from: &mut impl Read) -> io::Result<Entry<'_>> {
-        let frame = match self.ends {
-            Ends::Length => self.frame(from)?,
-            Ends::Marker => self.frame_by_marker(from)?,
+        let frame = match self.form {
+            Form::Warc(Ends::Length) => self.frame(from)?,
+            Form::Warc(Ends::Marker) => self.frame_by_marker(from)?,
+            Form::Arc => self.frame_of_arc(from)?,
         };
         match frame {
             Frame::End => Ok(Entry::End),
@@ -162,28 +172,50 @@ impl Records {
         let Some(length) = Header(&self.rest()[..header]).length() else {
             return Ok(broken("bad_warc_header", Evidence::found("no Content-Length"), header));
         };
+        self.content(from, header, length)
+    }
+
+    /// The record that begins here, of ARC.
+    fn frame_of_arc(&mut self, from: &mut impl Read) -> io::Result<Frame> {
+        self.pass_blank_lines(from)?;
+        if self.rest().is_empty() {
+            return Ok(Frame::End);
+        }
+        self.reach(from, LONGEST_ARC_LINE)?;
+        match arc_line(self.rest()) {
+            Some((line, length)) => self.content(from, line, length),
+            None => Ok(broken("not_warc", Evidence::found(shown(self.rest())), 1)),
+        }
+    }
+
+    /// The record whose header has so many bytes and whose content has that length, if another
+    /// record follows or the file ends.
+    fn content(&mut self, from: &mut impl Read, header: usize, length: u64) -> io::Result<Frame> {
         if length > self.longest as u64 {
             return Ok(broken("too_large", Evidence::bound(length as f64, self.longest as f64), header));
         }
         let content_end = header + length as usize;
         let mut follow = content_end;
         loop {
-            self.reach(from, follow + MARKER)?;
+            self.reach(from, follow + self.marker())?;
             let blank = self.rest().get(follow..).unwrap_or_default().iter().take_while(|byte| is_end(**byte)).count();
             follow += blank;
             if follow < self.rest().len() || self.ended || blank == 0 {
                 break;
             }
         }
-        self.reach(from, follow + MARKER)?;
+        self.reach(from, follow + self.marker())?;
         let rest = self.rest();
         if rest.len() < content_end {
             // Without a record in what is left, the file was cut; with one, the length is wrong.
-            if marker(rest, header).is_none() {
+            if self.next_marker(header).is_none() {
                 let evidence = Evidence::bound((rest.len() - header) as f64, length as f64);
                 return Ok(broken("truncated_record", evidence, header));
             }
-        } else if follow == rest.len() || is_version(&rest[follow..]) || rest[content_end..].starts_with(b"\r\n\r\n") {
+        } else if follow == rest.len()
+            || self.begins(&rest[follow..])
+            || rest[content_end..].starts_with(b"\r\n\r\n") && self.form != Form::Arc
+        {
             // What ends as a record does was whole, whatever comes after it.
             return Ok(Frame::Record { header, content: header, end: content_end });
         }
@@ -223,6 +255,23 @@ impl Records {
         }
     }
 
+    /// Bytes from a line's beginning that tell whether a record begins there.
+    fn marker(&self) -> usize {
+        if self.form == Form::Arc { LONGEST_ARC_LINE } else { 2 * MARKER }
+    }
+
+    fn begins(&self, bytes: &[u8]) -> bool {
+        if self.form == Form::Arc { arc_line(bytes).is_some() } else { is_version(bytes) }
+    }
+
+    fn next_marker(&self, start: usize) -> Option<usize> {
+        match self.form {
+            Form::Warc(Ends::Length) => marker(self.rest(), start),
+            Form::Warc(Ends::Marker) => marker_line(self.rest(), start),
+            Form::Arc => arc_marker(self.rest(), start),
+        }
+    }
+
     /// Passes what stands between records.
     fn pass_blank_lines(&mut self, from: &mut impl Read) -> io::Result<()> {
         loop {
@@ -241,15 +290,12 @@ impl Records {
         let mut ahead = ahead;
         loop {
             self.reach(from, ahead + BLOCK / 2)?;
-            let found = match self.ends {
-                Ends::Length => marker(self.rest(), ahead),
-                Ends::Marker => marker_line(self.rest(), ahead),
-            };
+            let found = self.next_marker(ahead);
             let to = match found {
                 Some(to) => to,
                 None if self.ended => self.rest().len(),
                 // A marker, and the line end before it, may be cut in two here.
-                None => self.rest().len().saturating_sub(2 * MARKER).max(ahead.min(self.rest().len())),
+                None => self.rest().len().saturating_sub(self.marker()).max(ahead.min(self.rest().len())),
             };
             self.at += to;
             passed += to as u64;
@@ -316,6 +362,32 @@ fn marker(bytes: &[u8], start: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// The longest line of ARC that is looked at.
+const LONGEST_ARC_LINE: usize = 8 << 10;
+
+/// The width of a line that begins a record of ARC, and the length that it tells: `URL IP-address
+/// Archive-date Content-type Archive-length`, or with five fields more before the last.
+fn arc_line(bytes: &[u8]) -> Option<(usize, u64)> {
+    let end = memchr::memchr(b'\n', &bytes[..bytes.len().min(LONGEST_ARC_LINE)])?;
+    let line = std::str::from_utf8(bytes[..end].trim_ascii_end()).ok()?;
+    let fields: Vec<&str> = line.split(' ').collect();
+    let is_time = |time: &str| (12..=14).contains(&time.len()) && time.bytes().all(|digit| digit.is_ascii_digit());
+    if !matches!(fields.len(), 5 | 10) || !fields[0].contains(':') || !is_time(fields[2]) {
+        return None;
+    }
+    let length = fields.last().filter(|length| length.bytes().all(|digit| digit.is_ascii_digit()))?;
+    Some((end + 1, length.parse().ok()?))
+}
+
+/// The first place from `start` on where a record of ARC begins.
+fn arc_marker(bytes: &[u8], start: usize) -> Option<usize> {
+    let first = start.min(bytes.len());
+    let before = first.saturating_sub(1);
+    memchr::memchr_iter(b'\n', &bytes[before..])
+        .map(|end| before + end + 1)
+        .find(|at| *at >= first && arc_line(&bytes[*at..]).is_some())
 }
 
 /// Where a header ends, its blank line included; `looked` bytes of it were looked at before.
