@@ -242,6 +242,20 @@ sources! {
     example "stack_exchange: { source: { largest: 28 } }";
 }
 
+impl SourceSpec {
+    /// The source for a sample of some text, for whoever stops reading before the end anyway: one
+    /// that has to read a whole raw file before it knows its first document reads the beginning.
+    pub fn for_sample(&self, text: u64) -> SourceSpec {
+        match self {
+            // HTML, and that in XML, takes twice to three times the text.
+            SourceSpec::StackExchange(options) => {
+                SourceSpec::StackExchange(options.of_beginning(text.saturating_mul(4)))
+            }
+            other => other.clone(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

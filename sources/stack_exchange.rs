@@ -47,6 +47,19 @@ pub struct StackExchange {
     #[serde(skip)]
     #[schemars(skip)]
     memory: Memory,
+    /// Bytes of posts that are read, of each site, if not all.
+    #[serde(skip)]
+    #[schemars(skip)]
+    beginning: Option<u64>,
+}
+
+impl StackExchange {
+    /// The same for a sample: no document is known before all posts of a site were read, so only
+    /// the beginning of each is, as if it ended there. Reading then ends with
+    /// [`crate::Error::Stopped`].
+    pub(crate) fn of_beginning(&self, bytes: u64) -> StackExchange {
+        StackExchange { beginning: Some(bytes), ..self.clone() }
+    }
 }
 
 /// What text is made of the HTML of posts.

@@ -59,11 +59,12 @@ pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
         let all = &plan.raw_files[slice.raw_files.start
             ..plan.partitions[slice.partitions.clone()].last().map_or(slice.raw_files.end, |last| last.files.end)];
         let chosen: Vec<RawFile> = spread(all, FILES).cloned().collect();
-        let source = slice.source.build();
+        let wanted = SAMPLE / chosen.len().max(1) as u64;
+        let source = slice.source.for_sample(wanted).build();
         let mut slice_caps = Vec::new();
         let (mut raw, mut text) = (0, 0);
         for file in &chosen {
-            let looked = look(&*source, file, plan.limits, SAMPLE / chosen.len().max(1) as u64)?;
+            let looked = look(&*source, file, plan.limits, wanted)?;
             raw += looked.raw;
             text += looked.text;
             longest = longest.max(looked.longest);
@@ -87,6 +88,9 @@ pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let mut read = prepared.read.clone();
     let smallest = files.iter().flatten().map(|file| file.bytes).min().unwrap_or(0);
     read.pipeline.partition = Some(Size(smallest.max(1)));
+    for ((_, slice), chosen) in read.pipeline.slices.0.iter_mut().zip(&files) {
+        slice.source = slice.source.for_sample(SAMPLE / chosen.len().max(1) as u64);
+    }
     let sample = Prepared {
         read: read.clone(),
         plan: Plan::new(&read, plan.tokenizer.clone(), plan.models.clone(), files, Records::OfEach(caps))?,

@@ -15,8 +15,20 @@ pub trait Tree {
     fn start(&mut self, tag: &Tag<'_>, attributes: &str);
     /// An element ends.
     fn end(&mut self, tag: &Tag<'_>);
+    /// The text that a name stands for; libxml2 knows the names of HTML 4.
+    fn named(&self, name: &str) -> Option<Named> {
+        entities::character(name).map(Named::One)
+    }
     /// A comment or the like: not text, but the text node before it ends.
     fn apart(&mut self);
+}
+
+/// What a name stands for.
+pub enum Named {
+    /// A character.
+    One(char),
+    /// A character or two.
+    Some(&'static str),
 }
 
 /// Reads a fragment of HTML.
@@ -229,9 +241,12 @@ impl<'h, T: Tree> Reader<'h, '_, T> {
         };
         let name = &self.html[self.at + 1..self.at + 1 + length];
         if rest.get(1 + length) == Some(&b';')
-            && let Some(character) = entities::character(name)
+            && let Some(meaning) = self.tree.named(name)
         {
-            self.tree.text(character.encode_utf8(&mut [0; 4]));
+            match meaning {
+                Named::One(character) => self.tree.text(character.encode_utf8(&mut [0; 4])),
+                Named::Some(text) => self.tree.text(text),
+            }
             self.at += length + 2;
             return;
         }

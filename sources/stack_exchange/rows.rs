@@ -45,12 +45,21 @@ pub struct Table {
     open: bool,
     /// Bytes of a line that damage cut off.
     pub cut_off: u64,
+    /// Bytes that are read, unless the table ends before, and whether it did not.
+    most: u64,
+    pub stopped: bool,
 }
 
 impl Table {
     /// A table whose lines are at most so long.
     pub fn new(longest: usize) -> Table {
-        Table { lines: Lines::new(longest), longest, first: true, open: false, cut_off: 0 }
+        let lines = Lines::new(longest);
+        Table { lines, longest, first: true, open: false, cut_off: 0, most: u64::MAX, stopped: false }
+    }
+
+    /// The same table, of which so many bytes are read.
+    pub fn up_to(self, bytes: Option<u64>) -> Table {
+        Table { most: bytes.unwrap_or(u64::MAX), ..self }
     }
 
     /// Hands each row of a table, which lies at a path, to `each`.
@@ -60,7 +69,12 @@ impl Table {
         path: &Path,
         each: &mut dyn FnMut(Entry<'_>) -> Result<()>,
     ) -> Result<()> {
+        let mut seen = 0;
         loop {
+            if seen >= self.most {
+                self.stopped = true;
+                return Ok(());
+            }
             let line = self.lines.next(&mut from).map_err(Error::io("cannot read", path))?;
             match line {
                 Line::End => return Ok(()),
@@ -77,6 +91,7 @@ impl Table {
                     each(Entry::Unfit((Reason("too_large"), evidence), bytes))?;
                 }
                 Line::Whole(range) => {
+                    seen += range.len() as u64;
                     let line = self.lines.line(range, std::mem::take(&mut self.first));
                     rows_of(line, &mut self.open, each)?;
                 }
@@ -88,7 +103,7 @@ impl Table {
     /// How a table is damaged that ends without having been closed.
     pub fn unclosed(&self) -> Option<Damage> {
         let detail = "the file ends before its table does".to_owned();
-        self.open.then_some(Damage { reason: Reason("truncated_xml"), detail })
+        (self.open && !self.stopped).then_some(Damage { reason: Reason("truncated_xml"), detail })
     }
 }
 

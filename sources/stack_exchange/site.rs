@@ -246,23 +246,31 @@ pub fn read(
     let mut posts = Sorter::new(&scratch, options.memory.0);
     let mut users = Sorter::new(&scratch, options.memory.0 / 4);
     let mut reading = Reading::new(file, limits, sink);
+    let mut stopped = false;
     let seen = tables(file, &mut |kind, from| {
-        let mut table = Table::new(longest_row(limits.max_document));
+        let mut table = Table::new(longest_row(limits.max_document)).up_to(options.beginning);
         match kind {
             Kind::Posts => {
                 sort_posts(&mut table, from, &file.path, options, &mut posts, &mut reading)?;
                 reading.cut_off = table.cut_off;
-                Ok(table.unclosed())
+                stopped = table.stopped;
+                // Nothing more is read of a site, not even for its digest.
+                if stopped { Err(crate::Error::Stopped) } else { Ok(table.unclosed()) }
             }
             Kind::Users => {
                 sort_users(&mut table, from, &file.path, &mut users)?;
                 Ok(None)
             }
         }
-    })?;
+    });
+    let seen = match seen {
+        Err(crate::Error::Stopped) if stopped => None,
+        other => Some(other?),
+    };
     let names = if users.count > 0 { Some(Names::new(users)?) } else { None };
     let site = site_name(&file.path, options.site);
     Join { options, site: &site, names, reading: &mut reading }.read(posts)?;
+    let Some(seen) = seen else { return Err(crate::Error::Stopped) };
     for damage in &seen.damages {
         reading.damaged(damage)?;
     }

@@ -156,6 +156,30 @@ fn a_site_a_hundred_times_larger_than_memory_is_sorted() {
     assert_eq!(said(&little, &path, 1 << 20), said(&StackExchange::default(), &path, 1 << 20));
 }
 
+/// The estimate of a run must not read all of Stack Overflow for a few documents.
+#[test]
+fn a_sample_reads_the_beginning_of_a_site() {
+    struct Counting(usize);
+    impl Sink for Counting {
+        fn record(&mut self, _: Record) -> Result<()> {
+            self.0 += 1;
+            Ok(())
+        }
+        fn finished(&mut self, _: RawRead) -> Result<()> {
+            panic!("a site that was not read whole is not finished");
+        }
+    }
+    let files = find("stack_exchange", &fixture(TIDES));
+    let source = StackExchange::default().of_beginning(2000);
+    let mut counting = Counting(0);
+    crate::take_raw_bytes();
+    let scratch = tempfile::tempdir().unwrap();
+    let read = source.read(&files, Limits { max_document: 1 << 20 }, scratch.path(), &mut counting);
+    assert!(matches!(read, Err(crate::Error::Stopped)));
+    assert_eq!(counting.0, 2);
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
 fn checked(seen: &Seen, files: &[RawFile]) {
     assert_eq!(seen.files.len(), files.len());
     assert_eq!(seen.files.iter().map(|file| file.records).sum::<u64>(), seen.records.len() as u64);
