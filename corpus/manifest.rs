@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 
-/// One raw file (or one folder that is read as one, such as a checked-out repository).
+/// One raw file, a part of a large one, or one folder that is read as one, such as a checked-out
+/// repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawFile {
     /// Slice and name, independent of where the file lies: `c4/en/c4-train.00000-of-01024.json.gz`.
@@ -15,8 +16,11 @@ pub struct RawFile {
     /// Where it lies.
     #[serde(skip)]
     pub path: PathBuf,
-    /// Its length; for a folder, the sum of its files' lengths.
+    /// Its length; for a folder, the sum of its files' lengths; for a part, the part's.
     pub bytes: u64,
+    /// Which bytes of the file at `path` it is, if it is only a part: from, and below.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub range: Option<(u64, u64)>,
     /// When it was last changed, in nanoseconds since 1970, if nothing better pins it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub modified: Option<u64>,

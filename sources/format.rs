@@ -214,6 +214,7 @@ pub(crate) fn raw_file(slice: &str, path: &Path, base: &Path) -> corpus::Result<
         name: name(slice, path, base),
         path: path.to_path_buf(),
         bytes: found.len(),
+        range: None,
         modified: modified(&found),
         digest: None,
     })

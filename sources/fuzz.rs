@@ -3,6 +3,16 @@
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
+/// Reads a dump of a wiki.
+pub fn wikipedia(bytes: &[u8]) {
+    crate::wikipedia::any_dump(bytes);
+}
+
+/// Takes the markup from a page.
+pub fn wikitext(bytes: &[u8]) {
+    crate::wikipedia::any_page(&String::from_utf8_lossy(bytes));
+}
+
 /// Reads all members of a 7z archive.
 pub fn sevenz(bytes: &[u8]) {
     let _ = crate::sevenz::members(Cursor::new(bytes), Path::new("fuzz.7z"), |_| true, &mut |member| {
@@ -36,8 +46,13 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 3] =
-            [("sevenz", super::sevenz), ("stack_exchange", super::stack_exchange), ("warc", super::warc)];
+        let targets: [(&str, Target); 5] = [
+            ("wikipedia", super::wikipedia),
+            ("wikitext", super::wikitext),
+            ("sevenz", super::sevenz),
+            ("stack_exchange", super::stack_exchange),
+            ("warc", super::warc),
+        ];
         for (name, target) in targets {
             let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
             let mut inputs = 0;

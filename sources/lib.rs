@@ -27,6 +27,7 @@ mod sevenz;
 mod spec;
 pub mod stack_exchange;
 mod warc;
+pub mod wikipedia;
 
 pub use cost::{take_decoding_seconds, take_raw_bytes};
 pub use raw::{Compression, Content, Damage, Raw};

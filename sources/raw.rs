@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -82,7 +82,7 @@ pub struct Raw {
 
 /// The file itself. Decoders hide where an error came from, so it is noted here.
 struct Tap {
-    file: Hashing<File>,
+    file: Hashing<io::Take<File>>,
     failed: bool,
 }
 
@@ -118,10 +118,15 @@ enum Decoder {
 }
 
 impl Raw {
-    /// Opens a file and looks at its first bytes.
+    /// Opens a file, or the part of one that it is, and looks at its first bytes.
     pub fn open(file: &RawFile) -> corpus::Result<Raw> {
         let path = file.path.clone();
-        let opened = File::open(&path).map_err(Error::io("cannot open", &path))?;
+        let mut opened = File::open(&path).map_err(Error::io("cannot open", &path))?;
+        let (from, below) = file.range.unwrap_or((0, u64::MAX));
+        if from > 0 {
+            opened.seek(SeekFrom::Start(from)).map_err(Error::io("cannot read", &path))?;
+        }
+        let opened = opened.take(below.saturating_sub(from));
         let tap = Rc::new(RefCell::new(Tap { file: Hashing::new(opened), failed: false }));
         let mut blocks = BufReader::with_capacity(BLOCK, Source(tap.clone()));
         let first = blocks.fill_buf().map_err(Error::io("cannot read", &path))?;

@@ -9,6 +9,7 @@ use crate::c4::C4;
 use crate::common_crawl::CommonCrawl;
 use crate::github::GitHub;
 use crate::stack_exchange::StackExchange;
+use crate::wikipedia::Wikipedia;
 
 /// What is told of a source: the same text makes `redpajama sources` and the docs page.
 pub struct Told {
@@ -57,6 +58,27 @@ const RECORD_REASONS: [(&str, &str); 13] = [
 /// Reasons that text files of books may give beside these.
 const BOOK_REASONS: [(&str, &str); 1] =
     [("binary", "a file with a NUL among its first 8 KiB, as git tells binaries: a picture, a program")];
+
+/// Reasons that a dump of a wiki may give.
+const DUMP_REASONS: [(&str, &str); 10] = [
+    ("bad_utf8", "a page whose text is not UTF-8"),
+    ("bad_xml", "a page that does not end before the next one begins"),
+    ("empty", "a page of which nothing is left without its markup"),
+    ("namespace", "a page that is no article: a talk page, a template, a category"),
+    ("no_text", "an article without any text, or whose revision was hidden"),
+    ("redirect", "a page that only leads to another one"),
+    ("tangled_markup", "a page whose markup takes too many steps to tell apart, such as a megabyte of opening marks"),
+    ("too_large", "the text is longer than `max_document`, or its wikitext more than four times that and a megabyte"),
+    ("truncated_xml", "the dump ends before its end: what came before was read"),
+    ("unknown_format", "a file of another kind, such as XML without pages"),
+];
+
+/// Reasons that compressed files may give beside these.
+const ARCHIVE_REASONS: [(&str, &str); 3] = [
+    ("truncated_*", "the file ends inside its gzip, zstd, bzip2, xz or 7z stream: what came before was read"),
+    ("bad_*", "the gzip, zstd, bzip2, xz or 7z is broken here: what came before was read"),
+    ("garbage_after_gzip", "bytes after the last gzip member that are not gzip"),
+];
 
 /// Reasons that files of a repository may give beside these.
 const REPOSITORY_REASONS: [(&str, &str); 7] = [
@@ -240,6 +262,22 @@ sources! {
         ("timestamp", "CreationDate of the question")
     ],
     example "stack_exchange: { source: { largest: 28 } }";
+
+    Wikipedia, "wikipedia", version 1,
+    about "Wikipedia: articles of all languages",
+    formats [
+        "XML dumps of pages, plain or in gzip, zstd, bzip2 or xz (`enwiki-20230320-pages-articles.xml.bz2`), in UTF-8 or UTF-16",
+        "multistream dumps in parts, if their index lies beside them (`…-multistream.xml.bz2`, `…-multistream-index.txt.bz2`)",
+        "history dumps, also in 7z: one revision of each page"
+    ],
+    reasons DUMP_REASONS.into_iter().chain(ARCHIVE_REASONS).collect(),
+    rightly ["empty", "namespace", "no_text", "redirect"],
+    fields [
+        ("url", "the title and the language"),
+        ("language", "the option's, or else the name of the file, or else the dump"),
+        ("timestamp", "the option's, or else the date in the name of the file")
+    ],
+    example "wikipedia: { source: { language: en } }";
 }
 
 impl SourceSpec {

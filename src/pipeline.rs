@@ -151,6 +151,7 @@ enum SliceKey {
     C4,
     CommonCrawl,
     StackExchange,
+    Wikipedia,
 }
 
 impl<'de> Deserialize<'de> for Slices {
@@ -172,6 +173,7 @@ impl<'de> Deserialize<'de> for Slices {
                         SliceKey::CommonCrawl => map.next_value::<SliceShape<_>>()?.with(SourceSpec::CommonCrawl),
                         SliceKey::C4 => map.next_value::<SliceShape<_>>()?.with(SourceSpec::C4),
                         SliceKey::StackExchange => map.next_value::<SliceShape<_>>()?.with(SourceSpec::StackExchange),
+                        SliceKey::Wikipedia => map.next_value::<SliceShape<_>>()?.with(SourceSpec::Wikipedia),
                     };
                     slices.push((spec.source.slice(), spec));
                 }
