@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub kind: Kind,
     pub size: u64,
     pub mode: u32,
+    /// When it was last changed, in seconds since 1970.
+    pub modified: u64,
     pub link: Vec<u8>,
 }
 
@@ -80,8 +82,7 @@ impl<R: Read> Archive<R> {
                 return Ok(None);
             }
             let header = Header::from_byte_slice(&block);
-            let sum: u32 = block[..148].iter().chain(&block[156..]).map(|byte| u32::from(*byte)).sum();
-            if header.cksum().ok() != Some(sum + 8 * u32::from(b' ')) {
+            if !is_header(&block) {
                 return Err(Fault::Broken("the checksum of a header does not match".into()));
             }
             let size = header.entry_size().map_err(|error| Fault::Broken(error.to_string()))?;
@@ -114,6 +115,7 @@ impl<R: Read> Archive<R> {
                         kind: Kind::of(kind, extended.sparse),
                         size,
                         mode: header.mode().unwrap_or(0o644),
+                        modified: header.mtime().unwrap_or(0),
                     }));
                 }
             }
@@ -180,7 +182,8 @@ impl<R: Read> Read for Archive<R> {
     }
 }
 
-fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+/// Reads until `into` is full or nothing is left; how much it was.
+pub(crate) fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < into.len() {
         match from.read(&mut into[filled..])? {
@@ -189,6 +192,15 @@ fn fill(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Whether a block is a header of a tar archive, of whatever age: its checksum is right.
+pub(crate) fn is_header(block: &[u8]) -> bool {
+    if block.len() != BLOCK as usize {
+        return false;
+    }
+    let sum: u32 = block[..148].iter().chain(&block[156..]).map(|byte| u32::from(*byte)).sum();
+    Header::from_byte_slice(block).cksum().ok() == Some(sum + 8 * u32::from(b' '))
 }
 
 impl Kind {

@@ -10,7 +10,7 @@ use corpus::{Digest, Evidence, Meta, RawFile};
 
 use crate::{Error, Limits, Record, Result, Sink, Source, SourceSpec};
 
-const LIMITS: Limits = Limits { max_document: 1 << 20 };
+pub(crate) const LIMITS: Limits = Limits { max_document: 1 << 20 };
 
 /// What became of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,7 +183,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 3).unwrap()
 }
 
@@ -549,7 +549,7 @@ fn what_lies_in_a_folder_is_recognised() {
 }
 
 /// One entry of a tar archive.
-fn entry(path: &[u8], kind: tar::EntryType, link: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn entry(path: &[u8], kind: tar::EntryType, link: &str, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..path.len()].copy_from_slice(path);
     header.set_entry_type(kind);

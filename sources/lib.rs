@@ -8,6 +8,7 @@ use corpus::manifest::RawRead;
 use corpus::{Document, DocumentId, Evidence, RawFile, Reason};
 
 mod archive;
+pub mod arxiv;
 pub mod books;
 pub mod c4;
 pub mod common_crawl;
@@ -19,6 +20,7 @@ pub mod github;
 #[doc(hidden)]
 pub mod html;
 mod jsonl;
+mod latex;
 mod license;
 mod parquet;
 mod raw;

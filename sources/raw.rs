@@ -111,7 +111,7 @@ type Blocks = BufReader<Source>;
 
 enum Decoder {
     Plain(Blocks),
-    Gzip(Gzip),
+    Gzip(Gzip<Blocks>),
     Zstd(zstd::stream::read::Decoder<'static, Blocks>),
     Bzip2(MultiBzDecoder<Blocks>),
     Xz(Box<XzReader<Blocks>>),
@@ -191,9 +191,7 @@ impl Raw {
         let reason = match (self.compression, cut) {
             // Nothing decodes, so nothing but the disk can fail.
             (Compression::None, _) => return Err(error),
-            (Compression::Gzip, true) => "truncated_gzip",
-            (Compression::Gzip, false) if error.kind() == GARBAGE => "garbage_after_gzip",
-            (Compression::Gzip, false) => "bad_gzip",
+            (Compression::Gzip, _) => Gzip::<Blocks>::reason(&error).0,
             (Compression::Zstd, true) => "truncated_zstd",
             (Compression::Zstd, false) => "bad_zstd",
             (Compression::Bzip2, true) => "truncated_bzip2",
@@ -287,8 +285,8 @@ const GARBAGE: io::ErrorKind = io::ErrorKind::InvalidInput;
 /// A crawl's files have a member for each record. Such small ones are decoded whole by libdeflate,
 /// which is faster but needs all of a member at hand; large ones, broken ones and the last one of a
 /// cut file are decoded piece by piece.
-struct Gzip {
-    blocks: Blocks,
+pub(crate) struct Gzip<B> {
+    blocks: B,
     /// Compressed bytes: those from `at` to `end` are at hand, and no more come if it `ended`.
     input: Vec<u8>,
     at: usize,
@@ -314,8 +312,8 @@ const SMALL_DECODED: usize = 4 << 20;
 /// Compressed bytes that are at hand, if there are as many, when a member begins.
 const AHEAD: usize = 64 << 10;
 
-impl Gzip {
-    fn new(blocks: Blocks) -> Gzip {
+impl<B: Read> Gzip<B> {
+    pub(crate) fn new(blocks: B) -> Gzip<B> {
         Gzip {
             blocks,
             input: vec![0; BLOCK],
@@ -351,7 +349,7 @@ impl Gzip {
         Ok(())
     }
 
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < into.len() {
             if self.handed < self.made {
@@ -473,6 +471,15 @@ impl Gzip {
                 return Ok(made);
             }
         }
+    }
+
+    /// The reason that is counted for an error of this reader's own.
+    pub(crate) fn reason(error: &io::Error) -> Reason {
+        Reason(match error.kind() {
+            io::ErrorKind::UnexpectedEof => "truncated_gzip",
+            GARBAGE => "garbage_after_gzip",
+            _ => "bad_gzip",
+        })
     }
 
     fn fault(&self, said: String) -> io::Error {

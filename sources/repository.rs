@@ -150,17 +150,17 @@ pub(crate) fn find(slice: &str, folder: &Path, base: &Path) -> corpus::Result<Ra
 }
 
 /// Something in a folder.
-struct Item {
-    path: PathBuf,
+pub(crate) struct Item {
+    pub path: PathBuf,
     /// Below the repository, with `/` between folders.
-    below: String,
+    pub below: String,
     /// Nothing for another repository.
-    kind: Option<Kind>,
-    found: fs::Metadata,
+    pub kind: Option<Kind>,
+    pub found: fs::Metadata,
 }
 
 /// Visits everything in a folder and below but folders, in the byte order of paths.
-fn walk(folder: &Path, below: &str, visit: &mut dyn FnMut(Item) -> Result<()>) -> Result<()> {
+pub(crate) fn walk(folder: &Path, below: &str, visit: &mut dyn FnMut(Item) -> Result<()>) -> Result<()> {
     let mut items = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("cannot read folder", folder))? {
         let entry = entry.map_err(Error::io("cannot read folder", folder))?;
@@ -267,7 +267,7 @@ fn mode(_: &fs::Metadata) -> u32 {
 
 /// Takes a path, what it is and what stands for its content into the digest of a repository. Each
 /// is preceded by its length, so that no two repositories give the same bytes.
-fn hash(hasher: &mut Hashing<io::Sink>, path: &str, what: &str, content: &[u8]) {
+pub(crate) fn hash(hasher: &mut Hashing<io::Sink>, path: &str, what: &str, content: &[u8]) {
     for part in [path.as_bytes(), what.as_bytes(), content] {
         // Nothing is written anywhere, so nothing can fail.
         let _ = hasher.write_all(&(part.len() as u64).to_le_bytes());
@@ -342,7 +342,7 @@ fn rest(file: &RawFile, raw: &mut Raw, damage: Option<Damage>) -> Result<Option<
     Ok(raw.damage().cloned().or(damage))
 }
 
-fn damaged(file: &RawFile, fault: Fault) -> Result<Damage> {
+pub(crate) fn damaged(file: &RawFile, fault: Fault) -> Result<Damage> {
     match fault {
         Fault::World(error) => Err(Error::io("cannot read", &file.path)(error).into()),
         Fault::Cut => Ok(Damage { reason: Reason("truncated_tar"), detail: "the archive ends inside an entry".into() }),
@@ -431,7 +431,7 @@ fn named_by(file: &RawFile, top: Option<&str>, commit: Option<&str>) -> String {
 }
 
 /// A path of an archive without `.` in it; nothing if it leaves the archive.
-fn inside(path: &[u8]) -> Option<String> {
+pub(crate) fn inside(path: &[u8]) -> Option<String> {
     let path = String::from_utf8_lossy(path);
     if path.starts_with('/') || path.split('/').any(|part| part == "..") {
         return None;
@@ -454,7 +454,7 @@ fn read_entries(
             Ok(None) => return Ok(None),
             Err(fault) => return damaged(file, fault).map(Some),
         };
-        let Entry { path, kind, size, mode, link } = entry;
+        let Entry { path, kind, size, mode, link, .. } = entry;
         let shown = String::from_utf8_lossy(&path);
         let Some(whole) = inside(&path) else {
             reading.unusable(Reason("unsafe_path"), Evidence::found(shown), size)?;

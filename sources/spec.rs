@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Source;
+use crate::arxiv::Arxiv;
 use crate::books::Books;
 use crate::c4::C4;
 use crate::common_crawl::CommonCrawl;
@@ -184,7 +185,46 @@ macro_rules! sources {
     };
 }
 
+/// Reasons that a submission to arXiv may give, with those of decompressing it.
+const SUBMISSION_REASONS: [(&str, &str); 19] = [
+    ("bad_*", "the gzip, tar or other archive of a submission is broken, or so is the monthly tar"),
+    ("bad_escape", "with `macros: one_line`: a macro's value that the original's Python could not write"),
+    ("bomb", "a submission that decompresses to more than 512 MiB"),
+    ("garbage_after_gzip", "bytes after the last gzip member that are not gzip"),
+    ("hard_link", "a member of a monthly tar that is another name of one"),
+    ("html", "a paper in HTML"),
+    ("no_submission", "a member of a monthly tar that is neither `.gz` nor `.pdf`"),
+    ("no_tex", "a submission without a file of LaTeX: DVI, a document of Word"),
+    ("not_a_file", "a device, a pipe, a socket or a sparse file in a monthly tar"),
+    ("not_utf8", "with `encodings: utf8`: a file of the submission is in another encoding"),
+    ("pdf", "a paper that was sent as PDF alone"),
+    ("postscript", "a paper that was sent as PostScript alone"),
+    ("symlink", "a member of a monthly tar that is a link"),
+    ("too_large", "the text is longer than `max_document`, or the submission's LaTeX than 32 MiB"),
+    ("too_much_expansion", "with `macros: one_line`: macros that would take too long or become too much"),
+    ("truncated_*", "a submission or a monthly tar that ends inside its compression or its archive"),
+    ("unknown_format", "a file of another kind, such as a zip archive"),
+    ("unsafe_path", "a member of a monthly tar whose path is absolute or climbs out of it"),
+    ("withdrawn", "a note in the place of a paper that was withdrawn"),
+];
+
 sources! {
+    Arxiv, "arxiv", version 1,
+    about "arXiv: the LaTeX of scientific papers",
+    formats [
+        "arXiv's monthly tars, as its bucket has them (`arXiv_src_2001_001.tar`): a gzip file for each submission, PDFs beside them",
+        "single e-prints, as arXiv serves them: gzip of a tar archive, or of one file of LaTeX; also uncompressed, or in zstd, bzip2 or xz",
+        "a folder of LaTeX, or of such folders"
+    ],
+    reasons SUBMISSION_REASONS.to_vec(),
+    rightly ["html", "no_submission", "no_tex", "pdf", "postscript", "withdrawn"],
+    fields [
+        ("url", "the identifier in the submission's name"),
+        ("path", "the main file"),
+        ("timestamp", "when the member of the monthly tar was last changed, in UTC")
+    ],
+    example "arxiv: { source: { begin: section } }";
+
     Books, "books", version 1,
     about "Books: Project Gutenberg's plain text files, and PG-19",
     formats [

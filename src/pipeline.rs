@@ -145,6 +145,7 @@ impl<O> SliceShape<O> {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", expecting = "a slice")]
 enum SliceKey {
+    Arxiv,
     Books,
     #[serde(rename = "github")]
     GitHub,
@@ -168,6 +169,7 @@ impl<'de> Deserialize<'de> for Slices {
                 let mut slices = Vec::new();
                 while let Some(key) = map.next_key::<SliceKey>()? {
                     let spec = match key {
+                        SliceKey::Arxiv => map.next_value::<SliceShape<_>>()?.with(SourceSpec::Arxiv),
                         SliceKey::Books => map.next_value::<SliceShape<_>>()?.with(SourceSpec::Books),
                         SliceKey::GitHub => map.next_value::<SliceShape<_>>()?.with(SourceSpec::GitHub),
                         SliceKey::CommonCrawl => map.next_value::<SliceShape<_>>()?.with(SourceSpec::CommonCrawl),
