@@ -144,6 +144,28 @@ pub enum Identifiers {
     Any,
 }
 
+impl Arxiv {
+    /// Each option as `pipelines/original/arxiv.yaml` has it.
+    pub(crate) fn original() -> Arxiv {
+        Arxiv {
+            files: Files::All,
+            encodings: Encodings::Utf8,
+            begin: Begin::SectionOfEachFile,
+            comments: Comments::WithCharacterBefore,
+            end: End::AppendixOfEachFile,
+            macros: MacrosOf::OneLine,
+            drop_drawings: false,
+            identifiers: Identifiers::Any,
+        }
+    }
+
+    /// Makes the text of a submission in memory, a tar archive or one file.
+    pub(crate) fn text_of(&self, mut bytes: &[u8]) -> Option<String> {
+        let submission = submission::read(&mut bytes).ok()?.ok()?;
+        project::text(submission, self).ok().map(|made| made.text)
+    }
+}
+
 impl Source for Arxiv {
     fn slice(&self) -> &'static str {
         "arxiv"

@@ -39,6 +39,14 @@ pub fn warc(bytes: &[u8]) {
     }
 }
 
+/// Makes the text of a submission to arXiv, a tar archive or one file of LaTeX, as we recommend it and
+/// as the original did.
+pub fn arxiv(bytes: &[u8]) {
+    for source in [crate::arxiv::Arxiv::default(), crate::arxiv::Arxiv::original()] {
+        source.text_of(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     type Target = fn(&[u8]);
@@ -46,7 +54,8 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 5] = [
+        let targets: [(&str, Target); 6] = [
+            ("arxiv", super::arxiv),
             ("wikipedia", super::wikipedia),
             ("wikitext", super::wikitext),
             ("sevenz", super::sevenz),

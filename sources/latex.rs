@@ -4,6 +4,7 @@ pub(crate) mod comments;
 pub(crate) mod encoding;
 pub(crate) mod expand;
 pub(crate) mod macros;
+mod math;
 pub(crate) mod original;
 
 /// Bytes of a control word at the start: letters, and `@`, which is one inside packages.

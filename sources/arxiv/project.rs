@@ -119,10 +119,8 @@ fn is_withdrawn(submission: &Submission) -> bool {
     if text.is_empty() {
         return true;
     }
-    text.len() < NOTE
-        && !document(b"\\section")
-        && (text.starts_with(b"%auto-ignore") && !document(b"\\begin{document}")
-            || document(b"withdrawn") && !document(b"\\begin{document}"))
+    // Authors mark files with `%auto-ignore` too, which arXiv should not take for a paper of their own.
+    text.len() < NOTE && document(b"withdraw") && !document(b"\\section") && !document(b"\\begin{document}")
 }
 
 fn decoded(submission: &mut Submission, options: &Arxiv) -> Result<(Vec<Decoded>, BTreeSet<&'static str>), Unfit> {
@@ -265,9 +263,10 @@ impl Tree {
             let document = memmem::find(file.text.as_bytes(), b"\\begin{document}").is_some();
             let name = file.path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
             let likely = (
-                document && !is_input[number] && !name.starts_with('.'),
+                document && !is_input[number],
                 document,
-                !is_aside(&name) && !matches!(classes[number], Some("standalone" | "letter" | "beamer" | "subfiles")),
+                !is_aside(&file.path)
+                    && !matches!(classes[number], Some("standalone" | "letter" | "beamer" | "subfiles")),
                 std::cmp::Reverse(file.path.matches('/').count()),
             );
             let reach =
@@ -282,11 +281,23 @@ impl Tree {
         let best = last().max_by_key(|(_, reach, usual, number)| {
             (*usual && 2 * *reach >= longest, *reach, std::cmp::Reverse(*number))
         });
-        if let Some((.., best)) = best {
+        let mut tops: Vec<usize> = (0..self.files.len()).filter(|number| !is_input[*number]).collect();
+        let asides = tops.iter().filter(|top| is_aside(&self.files[**top].path)).count();
+        if let Some((likely, .., best)) = best
+            // Old parts that lie beside a paper without its main file are not that paper.
+            && (likely.2 || asides == tops.len())
+        {
             return vec![*best];
         }
-        let tops: Vec<usize> = (0..self.files.len()).filter(|number| !is_input[*number]).collect();
-        if tops.is_empty() { (0..self.files.len()).collect() } else { tops }
+        if asides < tops.len() {
+            tops.retain(|top| !is_aside(&self.files[*top].path));
+        }
+        if tops.is_empty() {
+            tops = (0..self.files.len()).collect();
+        }
+        // Definitions hold from where they stand, and are in files without a header.
+        tops.sort_by_key(|top| (original::header(&self.files[*top].text).is_some(), *top));
+        tops
     }
 }
 
@@ -339,13 +350,15 @@ fn class(text: &str) -> Option<&str> {
     argument(text, at).map(|(class, _)| class.trim())
 }
 
-/// Names of what is sent along with a paper.
-fn is_aside(name: &str) -> bool {
-    const ASIDE: [&str; 14] = [
-        "supp", "response", "referee", "review", "rebuttal", "cover", "reply", "diff", "letter", "poster", "slides",
-        "minted", "appendix", "old",
+/// Whether a path is that of what is sent along with a paper, or of what it was once.
+fn is_aside(path: &str) -> bool {
+    const ASIDE: [&str; 17] = [
+        "supp", "respon", "referee", "review", "rebuttal", "cover", "reply", "diff", "letter", "poster", "slides",
+        "minted", "append", "old", "obsolete", "backup", "trash",
     ];
-    ASIDE.iter().any(|aside| name.contains(aside))
+    let path = path.to_ascii_lowercase();
+    let mut words = path.split(|c: char| !c.is_ascii_alphabetic());
+    path.starts_with('.') || path.contains("/.") || words.any(|word| ASIDE.iter().any(|aside| word.starts_with(aside)))
 }
 
 /// Names that papers usually have.
@@ -408,5 +421,10 @@ mod tests {
         check(&[("c.tex", "% \\documentclass{article}\\begin{document}"), ("x.tex", paper)], &["x.tex"]);
         check(&[("fig.tex", "\\documentclass{standalone}\\begin{document}"), ("x.tex", paper)], &["x.tex"]);
         check(&[("a.tex", "\\input c"), ("b.tex", "b"), ("c.tex", "c")], &["a.tex", "b.tex"]);
+        check(
+            &[("a.tex", "\\section{A}"), ("macros.tex", "m"), ("obsolete/x.tex", "\\documentclass{a}")],
+            &["macros.tex", "a.tex"],
+        );
+        check(&[("threshold.tex", longer), ("scold.tex", paper)], &["threshold.tex"]);
     }
 }

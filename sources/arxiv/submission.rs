@@ -56,6 +56,13 @@ impl Decoded for Raw {
     }
 }
 
+/// In memory.
+impl Decoded for &[u8] {
+    fn damage(&self) -> Option<Damage> {
+        None
+    }
+}
+
 /// A gzip file inside an archive.
 pub(crate) struct Member<R> {
     gzip: Gzip<R>,

@@ -136,10 +136,7 @@ fn a_paper_reads_as_tex_would_have_it() {
 /// What the original made of the same files, by hand.
 #[test]
 fn a_paper_reads_as_the_original_had_it() {
-    let original = r#"{"files": "all", "encodings": "utf8", "begin": "section_of_each_file",
-        "comments": "with_character_before", "end": "appendix_of_each_file", "macros": "one_line",
-        "drop_drawings": false, "identifiers": "any"}"#;
-    let source: Arxiv = serde_json::from_str(original).unwrap();
+    let source = Arxiv::original();
     let made = |files: &[(&str, &[u8])]| {
         let mut submission = Submission::default();
         for (path, bytes) in files {

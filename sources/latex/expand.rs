@@ -234,6 +234,15 @@ impl Expander<'_, '_> {
             return Some(Step::Call(name.to_owned()));
         }
         let mut at = begin;
+        // `\abs*{x}` of a paired delimiter is another macro.
+        let starred = text[begin..].starts_with('*').then(|| self.macros.get(&format!("{name}*"))).flatten();
+        let (arguments, default, body) = match starred {
+            Some(Meaning::Macro { arguments, default, body }) => {
+                at += 1;
+                (arguments, default, body)
+            }
+            _ => (arguments, default, body),
+        };
         let mut given: Vec<&str> = Vec::new();
         if let Some(default) = default {
             let (argument, end) = optional(text, at);
@@ -315,7 +324,15 @@ impl Expander<'_, '_> {
             }
             "title" | "icmltitle" | "Title" if front => {
                 let (_, at) = optional(text, frame.at);
-                match argument(text, at) {
+                // AMS-TeX has no braces here; harvmac's first argument is the number of a preprint.
+                let found = match until(text, at, "\\endtitle") {
+                    Some(found) => Some(found),
+                    None => argument(text, at).map(|first| match name {
+                        "Title" => argument(text, first.1).unwrap_or(first),
+                        _ => first,
+                    }),
+                };
+                match found {
                     Some((title, end)) => {
                         self.title = Some(title.to_owned());
                         frame.at = end;
@@ -337,6 +354,17 @@ impl Expander<'_, '_> {
                 self.summary = Some(self.expanded(&summary));
                 self.front_end = Some(self.out.len());
             }
+            "abstract" if front && let Some((summary, end)) = until(text, frame.at, "\\endabstract") => {
+                let summary = summary.to_owned();
+                frame.at = end;
+                self.summary = Some(self.expanded(&summary));
+                self.front_end = Some(self.out.len());
+            }
+            "document" if front => self.joint = true,
+            "Refs" => {
+                frame.at = until(text, frame.at, "\\endRefs").map_or(frame.at, |(_, end)| end);
+                self.joint = true;
+            }
             "maketitle" | "endtopmatter" | "printAffiliationsAndNotice" => {
                 if front {
                     frame.at = behind_arguments(text, frame.at);
@@ -355,6 +383,10 @@ impl Expander<'_, '_> {
             }
             "appendix" if !self.wanted.appendix && self.place != Place::Preamble => return Some(Step::Stop),
             "enddocument" | "bye" => return Some(Step::Stop),
+            "newpage" | "clearpage" | "cleardoublepage" | "pagebreak" => {
+                (_, frame.at) = optional(text, frame.at);
+                self.joint = true;
+            }
             "xspace" => {
                 if self.is_spaced(frame) {
                     self.write(" ");
@@ -410,7 +442,7 @@ impl Expander<'_, '_> {
                 self.summary_from = Some(self.out.len());
             }
             b"frontmatter" | b"titlepage" if self.place != Place::Body => {}
-            _ if is_bibliography(name) || name == b"CCSXML" || !self.wanted.drawings && is_drawing(name) => {
+            _ if is_bibliography(name) || is_beside(name) || !self.wanted.drawings && is_drawing(name) => {
                 if is_bibliography(name) {
                     self.without_empty_heading();
                 }
@@ -559,6 +591,7 @@ impl Expander<'_, '_> {
             }
         }
         text.push_str(&body);
+        let text = if self.wanted.expanded { super::math::written_out(text) } else { text };
         tidy(&text)
     }
 }
@@ -599,7 +632,16 @@ const ONE_ARGUMENT: [&str; 30] = [
 
 /// What stands before the first header and is not the paper's text: who wrote it, where and when, and
 /// how its pages look.
-const FRONT: [&str; 74] = [
+const FRONT: [&str; 83] = [
+    "tnoteref",
+    "tnotetext",
+    "fnref",
+    "corref",
+    "cortext",
+    "fntext",
+    "titlenote",
+    "authornote",
+    "linenumbers",
     "author",
     "authors",
     "Author",
@@ -683,6 +725,11 @@ fn is_bibliography(environment: &[u8]) -> bool {
     )
 }
 
+/// What goes wherever it stands: lives of the authors, and codes of subjects in XML.
+fn is_beside(environment: &[u8]) -> bool {
+    matches!(environment, b"CCSXML" | b"IEEEbiography" | b"IEEEbiographynophoto" | b"biography" | b"biographynophoto")
+}
+
 fn is_drawing(environment: &[u8]) -> bool {
     matches!(
         environment,
@@ -700,6 +747,17 @@ fn is_drawing(environment: &[u8]) -> bool {
             | b"forest"
             | b"mpostfig"
     )
+}
+
+/// What stands before a word without a brace in between, and where the text goes on behind it.
+fn until<'t>(text: &'t str, at: usize, word: &str) -> Option<(&'t str, usize)> {
+    let start = at + blanks(&text.as_bytes()[at..]);
+    let within = &text.as_bytes()[start..text.len().min(start + LONGEST)];
+    if within.first() == Some(&b'{') {
+        return None;
+    }
+    let end = start + memmem::find(within, word.as_bytes())?;
+    Some((text[start..end].trim(), end + word.len()))
 }
 
 /// Behind the arguments of a command: all in brackets and braces that follow it in its line, the first
@@ -790,6 +848,7 @@ mod tests {
         check("\\let\\old\\phi\\renewcommand{\\phi}{\\old x}$\\phi$", "$\\phi x$");
         check("\\newcommand{\\a}{\\alpha}$\\a b$", "$\\alpha b$");
         check("\\newcommand{\\todo}[1]{}a\\todo{b} c", "a c");
+        check("\\DeclarePairedDelimiter{\\abs}{|}{|}$\\abs{x} \\abs*{y}$", "$|x| \\left|y\\right|$");
         check("\\DeclareMathOperator{\\rank}{rank}$\\rank A$", "$\\operatorname{rank}A$");
         check("\\newcommand{\\x}{\\ifx a b\\fi}\\x", "\\x");
         check("\\def\\x{a\\x}\\x", &format!("{}\\x", "a".repeat(DEEPEST as usize)));
@@ -803,6 +862,9 @@ mod tests {
         check(paper, "\\title{On X}\n\n\\begin{abstract}\nWe X.\n\\end{abstract}\n\n\\section{One} a");
         let letter = "\\begin{document}\\title{T}\\author{A}\\affiliation{B}\n\\begin{abstract}S\\end{abstract}\n\\pacs{1}\\maketitle\nText.\\end{document}";
         check(letter, "\\title{T}\n\n\\begin{abstract}\nS\n\\end{abstract}\n\nText.");
+        let ams = "\\documentstyle{amsppt}\\topmatter\\title T\\endtitle\\author A\\endauthor\\abstract S.\\endabstract\\endtopmatter\n\
+            \\document\n\\head H \\endhead t\n\\Refs\\ref a\\endref\\endRefs\\enddocument";
+        check(ams, "\\title{T}\n\n\\begin{abstract}\nS.\n\\end{abstract}\n\n\\head H \\endhead t");
         let astronomy = "\\begin{document}\n\\abstract\n  {a}\n  {b}\n\\maketitle\n\\section{S}";
         check(astronomy, "\\begin{abstract}\na\nb\n\\end{abstract}\n\n\\section{S}");
     }

@@ -135,6 +135,7 @@ impl Macros {
             "def" | "gdef" | "edef" | "xdef" => self.def(command, text, at),
             "let" => self.let_(text, at),
             "DeclareMathOperator" => self.operator(text, at),
+            "DeclarePairedDelimiter" => self.delimiter(text, at),
             _ => None,
         }
     }
@@ -201,6 +202,15 @@ impl Macros {
         let (name, at) = defined_name(text, behind)?;
         let (body, at) = argument(text, at)?;
         self.set(name, 0, None, &format!("\\operatorname{star}{{{body}}}"));
+        Some(at)
+    }
+
+    fn delimiter(&mut self, text: &str, at: usize) -> Option<usize> {
+        let (name, at) = defined_name(text, at)?;
+        let (left, at) = argument(text, at)?;
+        let (right, at) = argument(text, at)?;
+        self.set(name, 1, None, &format!("{left}#1{right}"));
+        self.set(&format!("{name}*"), 1, None, &format!("\\left{left}#1\\right{right}"));
         Some(at)
     }
 }

@@ -11,7 +11,7 @@ use memchr::{memchr, memmem, memrchr};
 /// What expanding may cost, in bytes looked at: for each byte of the submission, and beside it. A
 /// thousand macros that are all used come through; ten thousand in a long text do not.
 const COST: usize = 1000;
-const COST_AT_LEAST: usize = 1 << 30;
+const COST_AT_LEAST: usize = 1 << 28;
 
 /// Macros without arguments by name, in the order in which Python's dictionary has them: of two
 /// with one name the place is the first's and the value the last's.
