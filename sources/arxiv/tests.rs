@@ -276,3 +276,13 @@ fn links_in_a_folder_are_not_followed() {
     let seen = read("arxiv", &folder.path().join("paper"));
     assert!(seen.metas()[0].json.ends_with(r#""files":1,"skipped":{"symlink":2}}"#));
 }
+
+#[test]
+fn the_original_s_pipeline_is_the_original() {
+    let pipeline = fs::read_to_string(fixture("../../pipelines/original/arxiv.yaml")).unwrap();
+    let serde_json::Value::Object(options) = serde_json::to_value(Arxiv::original()).unwrap() else { panic!() };
+    for (name, value) in options {
+        let line = format!("\n      {name}: {}\n", value.to_string().trim_matches('"'));
+        assert!(pipeline.contains(&line), "{line}");
+    }
+}

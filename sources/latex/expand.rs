@@ -5,10 +5,12 @@
 //! files inside it, bodies of macros. Definitions hold from where they stand. What walking costs is
 //! bounded: see [`Expander::pay`].
 
+use std::collections::HashMap;
+
 use memchr::{memchr, memmem};
 
-use super::macros::{Macros, Meaning, argument, behind_star, control, filled, optional};
-use super::{blanks, ends_in_word, environment, group, is_verbatim, verb};
+use super::macros::{Macros, Meaning, argument, behind_star, control, filled, is_condition, optional};
+use super::{blanks, ends_in_word, environment, group, is_verbatim, verb, word};
 
 /// How deep macros may stand in macros: more is a circle.
 const DEEPEST: u16 = 64;
@@ -68,6 +70,8 @@ pub(crate) fn paper(main: (usize, String), bytes: usize, wanted: Wanted, inputs:
         frames: Vec::new(),
         // Ours: of real papers none needs a tenth of it.
         left: bytes.saturating_mul(4).saturating_add(1 << 20),
+        switches: HashMap::new(),
+        conditions: Vec::new(),
     };
     let (number, text) = main;
     expander.frames.push(Frame { text, at: 0, file: Some(number), depth: 0, call: None });
@@ -92,6 +96,13 @@ struct Frame {
     depth: u16,
     /// A macro whose arguments come next: its call ended the frame above.
     call: Option<String>,
+}
+
+impl Frame {
+    /// TeX takes white space behind a control word for its end.
+    fn skip_spaces(&mut self) {
+        self.at += self.text.as_bytes()[self.at..].iter().take_while(|byte| **byte == b' ').count();
+    }
 }
 
 enum Step {
@@ -122,6 +133,10 @@ struct Expander<'i, 'f> {
     muted: Option<(String, u32)>,
     frames: Vec<Frame>,
     left: usize,
+    /// The switches of `\newif`, by name.
+    switches: HashMap<String, bool>,
+    /// The conditions that are open, and whether they were on a switch.
+    conditions: Vec<bool>,
 }
 
 impl Expander<'_, '_> {
@@ -393,6 +408,47 @@ impl Expander<'_, '_> {
                 }
             }
             "long" | "global" | "outer" if rest.starts_with(b"\\def") || rest.starts_with(b"\\gdef") => {}
+            "newif"
+                if self.wanted.expanded
+                    && let Some((switch, end)) = new_switch(text, frame.at) =>
+            {
+                self.switches.insert(switch.to_owned(), false);
+                frame.at = end;
+                self.joint = true;
+            }
+            "else" | "fi" if self.conditions.last() == Some(&true) => {
+                if name == "else" {
+                    frame.at = self.behind_branch(frame, false);
+                }
+                self.conditions.pop();
+                frame.skip_spaces();
+                self.joint = true;
+            }
+            _ if self.wanted.expanded && name.starts_with("if") && name != "iff" && !rest.starts_with(b"{") => {
+                let switch = name[2..].to_owned();
+                match self.switches.get(&switch).copied().filter(|_| self.left > 0) {
+                    Some(true) => self.conditions.push(true),
+                    Some(false) => {
+                        let (at, has_else) = (frame.at, self.behind_branch(frame, true));
+                        frame.at = has_else;
+                        if has_else > at && frame.text[..has_else].trim_end().ends_with("\\else") {
+                            self.conditions.push(true);
+                        }
+                    }
+                    None => {
+                        self.conditions.push(false);
+                        self.write(typed);
+                        return None;
+                    }
+                }
+                frame.skip_spaces();
+                self.joint = true;
+            }
+            _ if self.switch(name) => {
+                frame.skip_spaces();
+                self.joint = true;
+            }
+            "fi" if self.conditions.pop().is_some() => self.write(typed),
             _ if front && FRONT.contains(&name) => {
                 frame.at = behind_arguments(text, frame.at);
                 self.joint = true;
@@ -555,6 +611,41 @@ impl Expander<'_, '_> {
         self.run(base);
         (self.place, self.muted) = (place, muted);
         std::mem::replace(&mut self.out, out)
+    }
+
+    /// `\draftfalse` and `\drafttrue` turn a switch.
+    fn switch(&mut self, name: &str) -> bool {
+        let turned = [("true", true), ("false", false)];
+        let found = turned.iter().find_map(|(ending, on)| Some((name.strip_suffix(ending)?, *on)));
+        match found.and_then(|(switch, on)| Some((self.switches.get_mut(switch)?, on))) {
+            Some((switch, on)) => *switch = on,
+            None => return false,
+        }
+        true
+    }
+
+    /// Behind the `\fi` that ends a branch which is not taken, or its `\else` if that counts. A branch
+    /// that does not end in its frame is taken.
+    fn behind_branch(&mut self, frame: &Frame, to_else: bool) -> usize {
+        let bytes = frame.text.as_bytes();
+        let (mut at, mut depth) = (frame.at, 1);
+        while let Some(found) = memchr(b'\\', &bytes[at..]) {
+            let start = at + found + 1;
+            let length = word(&bytes[start..]);
+            at = (start + length.max(1)).min(bytes.len());
+            match &frame.text.as_bytes()[start..start + length] {
+                b"fi" => depth -= 1,
+                b"else" if depth == 1 && to_else => depth = 0,
+                name if name.starts_with(b"if") && name != b"iff" && bytes.get(at) != Some(&b'{') => depth += 1,
+                _ => {}
+            }
+            if depth == 0 {
+                self.pay(at - frame.at);
+                return at;
+            }
+        }
+        self.pay(bytes.len() - frame.at);
+        frame.at
     }
 
     /// Takes away the heading of a bibliography that went.
@@ -749,6 +840,12 @@ fn is_drawing(environment: &[u8]) -> bool {
     )
 }
 
+/// `\newif\ifdraft`: the switch's name.
+fn new_switch(text: &str, at: usize) -> Option<(&str, usize)> {
+    let (name, end) = control(text, at + blanks(&text.as_bytes()[at..]))?;
+    is_condition(name).then(|| (&name[2..], end))
+}
+
 /// What stands before a word without a brace in between, and where the text goes on behind it.
 fn until<'t>(text: &'t str, at: usize, word: &str) -> Option<(&'t str, usize)> {
     let start = at + blanks(&text.as_bytes()[at..]);
@@ -852,6 +949,19 @@ mod tests {
         check("\\DeclareMathOperator{\\rank}{rank}$\\rank A$", "$\\operatorname{rank}A$");
         check("\\newcommand{\\x}{\\ifx a b\\fi}\\x", "\\x");
         check("\\def\\x{a\\x}\\x", &format!("{}\\x", "a".repeat(DEEPEST as usize)));
+    }
+
+    #[test]
+    fn switches_are_turned() {
+        let draft = "\\newif\\ifdraft\\newcommand{\\todo}[1]{\\ifdraft(#1)\\else.\\fi}";
+        check(&format!("{draft}a\\todo{{b}} \\ifdraft c\\fi d"), "a. d");
+        check(
+            &format!("{draft}\\drafttrue a\\todo{{b}} \\ifdraft c\\ifx x\\else y\\fi\\else e\\fi d"),
+            "a(b) c\\ifx x\\else y\\fi d",
+        );
+        check("\\newif\\ifa\\ifa x\\ifa y\\else z\\fi\\else w\\fi v", "wv");
+        check("\\newif\\ifa\\ifa x", "x");
+        check("\\ifpdf a\\else b\\fi $\\iff$", "\\ifpdf a\\else b\\fi $\\iff$");
     }
 
     #[test]

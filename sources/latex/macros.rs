@@ -21,7 +21,7 @@ pub(crate) enum Meaning {
 pub(crate) struct Macros(HashMap<String, Meaning>);
 
 /// Control words that make a macro a program: what a call becomes, only TeX can say.
-const PROGRAMMING: [&str; 37] = [
+const PROGRAMMING: [&str; 54] = [
     "expandafter",
     "csname",
     "endcsname",
@@ -51,14 +51,31 @@ const PROGRAMMING: [&str; 37] = [
     "afterassignment",
     "aftergroup",
     "setbox",
-    "ifmmode",
-    "else",
-    "fi",
     "mathchoice",
     "mathpalette",
     "romannumeral",
     "the",
     "number",
+    "newif",
+    "if",
+    "ifcat",
+    "ifx",
+    "ifnum",
+    "ifdim",
+    "ifodd",
+    "ifcase",
+    "ifmmode",
+    "ifvmode",
+    "ifhmode",
+    "ifinner",
+    "ifvoid",
+    "ifhbox",
+    "ifvbox",
+    "ifeof",
+    "ifdefined",
+    "ifcsname",
+    "iftrue",
+    "iffalse",
 ];
 
 /// Commands of LaTeX's own that hold a text together: they stay, whatever a style makes of them.
@@ -222,13 +239,27 @@ fn trimmed(body: &str) -> &str {
     if layout && body.contains('\n') { inner } else { body }
 }
 
+/// Whether only TeX can say what a body becomes. Conditions on a switch of `\newif` are no program.
 fn is_program(body: &str) -> bool {
     let bytes = body.as_bytes();
-    memchr::memchr_iter(b'\\', bytes).any(|at| {
+    let (mut on_switch, mut ends) = (false, false);
+    for at in memchr::memchr_iter(b'\\', bytes) {
         let length = word(&bytes[at + 1..]);
         let name = &body[at + 1..at + 1 + length];
-        name.contains('@') || name.starts_with("if") && name != "iff" || PROGRAMMING.contains(&name)
-    })
+        match name {
+            "else" | "fi" => ends = true,
+            _ if is_condition(name) => on_switch = true,
+            _ if name.contains('@') || PROGRAMMING.contains(&name) => return true,
+            _ => {}
+        }
+    }
+    ends && !on_switch
+}
+
+/// Whether a name may be that of a condition which `\newif` made: those of TeX itself ask what only
+/// TeX knows.
+pub(crate) fn is_condition(name: &str) -> bool {
+    name.starts_with("if") && name != "iff" && !PROGRAMMING.contains(&name)
 }
 
 /// Behind the star of a command, and white space.
