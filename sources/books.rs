@@ -167,6 +167,18 @@ impl Books {
     }
 }
 
+/// Reads any bytes as a text file and as a catalogue: for fuzzing.
+pub(crate) fn read_bytes(bytes: &[u8]) {
+    for decode in [Decode::Declared, Decode::Utf8OrLatin1] {
+        let books = Books { decode, ..Books::default() };
+        let limits = Limits { max_document: 1 << 20 };
+        if let Ok((text, _)) = books.text_of(bytes.to_vec(), bytes.len() as u64, limits) {
+            header::of(&text);
+        }
+    }
+    catalogue::entries(bytes);
+}
+
 /// Carriage returns, alone or before a newline, are line ends: as for Python's text files.
 fn with_newlines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

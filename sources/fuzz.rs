@@ -13,6 +13,11 @@ pub fn wikitext(bytes: &[u8]) {
     crate::wikipedia::any_page(&String::from_utf8_lossy(bytes));
 }
 
+/// Reads a text file of a book, and a catalogue of books.
+pub fn books(bytes: &[u8]) {
+    crate::books::read_bytes(bytes);
+}
+
 /// Reads all members of a 7z archive.
 pub fn sevenz(bytes: &[u8]) {
     let _ = crate::sevenz::members(Cursor::new(bytes), Path::new("fuzz.7z"), |_| true, &mut |member| {

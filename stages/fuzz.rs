@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use corpus::{Document, DocumentId, Meta};
+
 use crate::fasttext::Model;
+use crate::strip_gutenberg::StripGutenberg;
+use crate::{Stage, Workspace};
 
 /// Reads a fastText model and asks it about some texts.
 pub fn fasttext(bytes: &[u8]) {
@@ -12,6 +16,14 @@ pub fn fasttext(bytes: &[u8]) {
     }
 }
 
+/// Takes Project Gutenberg's frame off a text.
+pub fn strip_gutenberg(bytes: &[u8]) {
+    let id = DocumentId { raw_file: "books/fuzz".into(), record: 0 };
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let mut document = Document::new(id, text, Meta::default());
+    StripGutenberg::default().apply(&mut document, &mut Workspace::default());
+}
+
 #[cfg(test)]
 mod tests {
     type Target = fn(&[u8]);
@@ -19,7 +31,7 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 1] = [("fasttext", super::fasttext)];
+        let targets: [(&str, Target); 2] = [("fasttext", super::fasttext), ("strip_gutenberg", super::strip_gutenberg)];
         for (name, target) in targets {
             let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
             let mut inputs = 0;

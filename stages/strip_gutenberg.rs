@@ -242,53 +242,49 @@ impl DoubleEndedIterator for Paragraphs<'_> {
 }
 
 /// How paragraphs begin that say who made the file.
-const MADE: [&str; 14] = [
+const MADE: [&str; 10] = [
     "produced by",
     "e-text prepared by",
     "etext prepared by",
     "etext produced by",
     "ebook produced by",
-    "prepared by",
     "transcribed by",
     "transcribed from",
     "scanned by",
     "scanned and proof",
     "this file was produced",
-    "this file was first posted",
-    "images generously",
-    "digitized by",
 ];
 
-/// The same with `this etext`, `this ebook` before them.
-const MADE_THIS: [&str; 7] =
-    ["was produced", "was prepared", "was transcribed", "was created", "was scanned", "was typed", "was updated"];
+/// The same after `this etext`, `this ebook`.
+const MADE_THIS: [&str; 6] =
+    ["was produced", "was prepared", "was transcribed", "was created", "was scanned", "was typed"];
 
-/// What volunteers say they did.
-const DID: [&str; 9] = [
-    "scanned",
-    "proofread",
-    "proofed",
-    "typed",
-    "prepared by",
-    "produced by",
-    "entered by",
-    "transcribed by",
-    "digitized by",
-];
+/// What volunteers say they did, beside an address of theirs.
+const DID: [&str; 8] =
+    ["scanned", "proofread", "proofed", "prepared by", "produced by", "entered by", "transcribed by", "digitized by"];
 
-/// Whether a paragraph says who made the file. Of the second paragraph on, more is asked: a book may
-/// begin with the words of somebody who produced something.
+/// Bytes of a credit, at most: the longest are lists of a dozen names.
+const LONGEST_CREDIT: usize = 2000;
+
+/// Whether a paragraph says who made the file; `number` others stay before it. Behind the first of
+/// them more is asked: a book may tell of somebody who produced something.
 fn is_credit(paragraph: &str, number: usize) -> bool {
-    let said = paragraph.trim_start_matches(['[', '(', '*', '_', ' ', '\t', '\r', '\n']).to_lowercase();
-    let ours = said.contains("gutenberg") || said.contains("distributed proofread") || said.contains("pgdp.net");
-    let this = ["this etext", "this e-text", "this ebook", "this e-book"];
+    if paragraph.len() > LONGEST_CREDIT {
+        return false;
+    }
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let said = words.join(" ").to_lowercase();
+    let said = said.trim_start_matches(['[', '(', '*', '_']);
+    // Not Gutenberg alone, who has books about him.
+    let ours = ["project gutenberg", "distributed proofread", "pgdp.net"].iter().any(|ours| said.contains(ours));
+    let this = ["this etext ", "this e-text ", "this ebook ", "this e-book "];
     let made = MADE.iter().any(|made| said.starts_with(made))
         || this.iter().any(|this| {
-            said.strip_prefix(this).is_some_and(|rest| MADE_THIS.iter().any(|made| rest.trim_start().starts_with(made)))
+            said.strip_prefix(this).is_some_and(|rest| MADE_THIS.iter().any(|made| rest.starts_with(made)))
         });
-    let reached = said.contains('@') || said.contains("http://") || said.contains("https://") || said.contains("www.");
+    let reached = ["@", "http://", "https://", "www."].iter().any(|mark| said.contains(mark));
     let did = reached && DID.iter().any(|did| said.contains(did));
-    lines(paragraph).count() <= 12 && (did || made && (number < 2 || ours) || ours && number < 3)
+    did || made && (number == 0 || ours) || ours && number < 2
 }
 
 /// A part of a text without the credits in its first paragraphs, as the parts that stay.
@@ -411,6 +407,10 @@ mod tests {
         same("\n\n  A book of another house.\n\n\n");
         same("*** START OF THE BOOK ***\nText\n*** END OF THE BOOK ***\n");
         same("A book\n\nwhich says\n\nthat wool is\n\nproduced by sheep\n\nProduced by sheep, wool keeps warm.\n");
+        same("THE LIFE OF JOHANN GUTENBERG\n\nGutenberg was born at Mainz.\n");
+        same("THE TIDES\n\nA film\n\nProduced by A. Sailor\n");
+        same("REPORT\n\nPrepared by the Commission\n\nText\n");
+        same(&format!("Produced by sheep, {}\n", "wool keeps warm. ".repeat(200)));
         same("The End of the Project\n\nwas near.\n");
         same("The small print! he said.\n");
     }

@@ -73,10 +73,15 @@ impl Catalogue {
 fn read(path: &Path) -> Result<BTreeMap<String, Entry>> {
     let mut bytes = Vec::new();
     open(path)?.take(MOST).read_to_end(&mut bytes).map_err(Error::io("cannot read", path))?;
+    Ok(entries(&bytes))
+}
+
+/// The entries of a catalogue, by number.
+pub fn entries(bytes: &[u8]) -> BTreeMap<String, Entry> {
     let mut entries = BTreeMap::new();
     // The publisher's has no names of columns; copies of it have.
     let mut places = [0, 1, 2, 3];
-    for (number, row) in rows(&String::from_utf8_lossy(&bytes)).into_iter().enumerate() {
+    for (number, row) in rows(&String::from_utf8_lossy(bytes)).into_iter().enumerate() {
         let names = ["_id", "short_book_title", "publication_date", "url"];
         if number == 0 && row.iter().any(|name| name == names[1]) {
             places = names.map(|name| row.iter().position(|known| known == name).unwrap_or(usize::MAX));
@@ -87,7 +92,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, Entry>> {
             entries.insert(id, Entry { title, date, url });
         }
     }
-    Ok(entries)
+    entries
 }
 
 /// The rows of a CSV file; a field may stand in quotation marks, two of which inside are one.

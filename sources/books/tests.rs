@@ -134,3 +134,12 @@ fn a_file_that_is_cut_or_broken_anywhere_is_one_book() {
         bytes[at] ^= 0xff;
     }
 }
+
+/// Every input that the fuzz target `books` starts from, or once failed on.
+#[test]
+fn the_corpus_of_the_fuzzer_is_survived() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/books");
+    let inputs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path())).collect();
+    assert!(inputs.len() > 5);
+    inputs.into_iter().for_each(|input| crate::fuzz::books(&input.unwrap()));
+}
