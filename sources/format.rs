@@ -165,8 +165,19 @@ impl<'s> Reading<'s> {
 
 /// Reads a file of records, whatever its compression: JSON lines or Parquet.
 pub(crate) fn read(file: &RawFile, shape: &Shape<'_>, limits: Limits, sink: &mut dyn Sink) -> Result<()> {
+    if is_dangling(&file.path) {
+        return read_dangling(file, limits, sink);
+    }
     let raw = Raw::open(file)?;
     read_opened(file, raw, shape, limits, sink)
+}
+
+/// A link to nothing holds no records, and is not passed over in silence.
+pub(crate) fn read_dangling(file: &RawFile, limits: Limits, sink: &mut dyn Sink) -> Result<()> {
+    let target = fs::read_link(&file.path).map_err(Error::io("cannot read", &file.path))?;
+    let mut reading = Reading::new(file, limits, sink);
+    reading.unusable(Reason("symlink"), Evidence::found(format!("to {}, which is not there", target.display())), 0)?;
+    reading.end(corpus::Digest::of(b""), 0, None)
 }
 
 /// Reads a file of records whose first bytes were looked at already.
@@ -207,17 +218,34 @@ pub(crate) fn foreign(what: &str) -> Option<Damage> {
     Some(Damage { reason: Reason("unknown_format"), detail: what.to_owned() })
 }
 
+/// Files up to this length are pinned by their digest: it takes no longer than opening them, and they
+/// may be copied without a word. Larger ones are pinned by length and time of change.
+pub(crate) const PINNED_BY_DIGEST: u64 = 1 << 20;
+
 /// A raw file as it lies on the disk.
 pub(crate) fn raw_file(slice: &str, path: &Path, base: &Path) -> corpus::Result<RawFile> {
-    let found = fs::metadata(path).map_err(Error::io("cannot read", path))?;
+    let found = match fs::metadata(path) {
+        Err(_) if is_dangling(path) => {
+            let name = name(slice, path, base);
+            return Ok(RawFile { name, path: path.to_path_buf(), bytes: 0, range: None, modified: None, digest: None });
+        }
+        found => found.map_err(Error::io("cannot read", path))?,
+    };
+    let small = found.is_file() && found.len() <= PINNED_BY_DIGEST;
+    let digest = if small { Some(corpus::Digest::of_file(path)?.0) } else { None };
     Ok(RawFile {
         name: name(slice, path, base),
         path: path.to_path_buf(),
         bytes: found.len(),
         range: None,
-        modified: modified(&found),
-        digest: None,
+        modified: if digest.is_some() { None } else { modified(&found) },
+        digest,
     })
+}
+
+/// Whether a path is a link to nothing.
+pub(crate) fn is_dangling(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) && fs::metadata(path).is_err()
 }
 
 /// The slice, then the path below `base` with `/` between folders.
@@ -268,6 +296,10 @@ fn gather(
     inside: &mut Vec<PathBuf>,
     found: &mut Vec<RawFile>,
 ) -> corpus::Result<()> {
+    if is_dangling(path) {
+        found.push(raw_file(slice, path, base)?);
+        return Ok(());
+    }
     let lies = fs::metadata(path).map_err(Error::io("cannot read", path))?;
     if !lies.is_dir() {
         // A pipe that someone names is read; one that happens to lie in a folder would be waited for.

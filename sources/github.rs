@@ -63,6 +63,10 @@ impl Source for GitHub {
 
     fn read(&self, files: &[RawFile], limits: Limits, _scratch: &Path, sink: &mut dyn Sink) -> Result<()> {
         for file in files {
+            if format::is_dangling(&file.path) {
+                format::read_dangling(file, limits, sink)?;
+                continue;
+            }
             if file.path.is_dir() {
                 repository::read_folder(file, limits, sink)?;
                 continue;
@@ -132,7 +136,7 @@ enum Folder {
 }
 
 fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<RawFile>) -> corpus::Result<()> {
-    if !fs::metadata(path).map_err(Error::io("cannot read", path))?.is_dir() {
+    if !path.is_dir() {
         found.push(format::raw_file("github", path, base)?);
         return Ok(());
     }
@@ -141,6 +145,9 @@ fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<R
         return Ok(());
     }
     let entries = format::entries(path)?;
+    if entries.is_empty() && fs::symlink_metadata(path.join(".git")).is_err() {
+        return Ok(());
+    }
     match kind(path, &entries)? {
         Folder::Repository => {
             let path = if path.file_name().is_none() { &real } else { path };
@@ -148,11 +155,25 @@ fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<R
         }
         Folder::OfRepositories => {
             for entry in entries {
+                if !entry.is_dir() {
+                    // A link to nothing; it counts as one.
+                    found.push(format::raw_file("github", &entry, base)?);
+                    continue;
+                }
+                // A link to something here, or to a folder around it, is read under its own name.
+                let lies = fs::canonicalize(&entry).map_err(Error::io("cannot read folder", &entry))?;
+                let linked = fs::symlink_metadata(&entry).is_ok_and(|found| found.is_symlink());
+                if linked && (real.starts_with(&lies) || lies.starts_with(&real)) {
+                    continue;
+                }
                 let within = format::entries(&entry)?;
                 let owner = !within.is_empty() && matches!(kind(&entry, &within)?, Folder::OfRepositories);
                 let repositories = if owner { within } else { vec![entry] };
                 for repository in repositories {
-                    found.push(repository::find("github", &repository, base)?);
+                    found.push(match repository.is_dir() {
+                        true => repository::find("github", &repository, base)?,
+                        false => format::raw_file("github", &repository, base)?,
+                    });
                 }
             }
         }
@@ -170,7 +191,9 @@ fn gather(path: &Path, base: &Path, inside: &mut Vec<PathBuf>, found: &mut Vec<R
 fn kind(folder: &Path, entries: &[PathBuf]) -> corpus::Result<Folder> {
     // The Stack has a folder for each language, with nothing but records in it, and is a repository
     // itself: of data, with a card.
-    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = entries.iter().partition(|entry| entry.is_dir());
+    // A link to nothing tells nothing.
+    let there = entries.iter().filter(|entry| !format::is_dangling(entry));
+    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = there.partition(|entry| entry.is_dir());
     let mut raw = false;
     let mut code = false;
     for file in &files {
@@ -220,8 +243,10 @@ fn only_raw(folder: &Path, depth: u32) -> corpus::Result<Option<bool>> {
     if depth == 0 || fs::symlink_metadata(folder.join(".git")).is_ok() {
         return Ok(Some(false));
     }
-    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
-        format::entries(folder)?.into_iter().partition(|entry| entry.is_dir());
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = format::entries(folder)?
+        .into_iter()
+        .filter(|entry| !format::is_dangling(entry))
+        .partition(|entry| entry.is_dir());
     let mut raw = None;
     for file in files.iter().filter(|file| !describes(file)) {
         if !is_raw(file)? {

@@ -14,7 +14,7 @@ use corpus::digest::Hashing;
 use corpus::{Digest, Error, Evidence, Meta, RawFile, Reason};
 
 use crate::archive::{Archive, Entry, Fault, Kind};
-use crate::format::{Reading, modified, name, quote};
+use crate::format::{PINNED_BY_DIGEST, Reading, modified, name, quote};
 use crate::jsonl::Unfit;
 use crate::license::{self, Found};
 use crate::raw::Damage;
@@ -146,7 +146,40 @@ pub(crate) fn find(slice: &str, folder: &Path, base: &Path) -> corpus::Result<Ra
         // The walk above stops for nothing else.
         crate::Error::Stopped => Error::damaged(folder, "stopped"),
     })?;
+    if raw_file.bytes <= PINNED_BY_DIGEST {
+        raw_file.modified = None;
+        raw_file.digest = Some(pin(folder)?);
+    }
     Ok(raw_file)
+}
+
+/// The digest of all that a small repository is read from.
+fn pin(folder: &Path) -> corpus::Result<Digest> {
+    let mut hasher = Hashing::new(io::sink());
+    let head = fs::read(folder.join(".git/HEAD")).unwrap_or_default();
+    hash(&mut hasher, "", "head", &head);
+    let walked = walk(folder, "", &mut |item| {
+        let Item { path, below, kind, found } = item;
+        match kind {
+            Some(Kind::File) => {
+                let what = if mode(&found) & 0o111 == 0 { "file" } else { "program" };
+                hash(&mut hasher, &below, what, &Digest::of_file(&path)?.0.0);
+            }
+            Some(Kind::Symlink) => {
+                let target = fs::read_link(&path).map_err(Error::io("cannot read", &path))?;
+                hash(&mut hasher, &below, "symlink", target.to_string_lossy().as_bytes());
+            }
+            Some(_) => hash(&mut hasher, &below, "other", b""),
+            None => hash(&mut hasher, &below, "submodule", b""),
+        }
+        Ok(())
+    });
+    match walked {
+        Ok(()) => Ok(hasher.digest()),
+        Err(crate::Error::World(error)) => Err(error),
+        // The walk above stops for nothing else.
+        Err(crate::Error::Stopped) => Err(Error::damaged(folder, "stopped")),
+    }
 }
 
 /// Something in a folder.

@@ -366,3 +366,96 @@ fn a_damaged_plan_says_the_way_out() {
     folder.fine(BUILD);
     folder.fine("verify out");
 }
+
+/// The estimate's sample lies in the folder for temporary files; a run can do without it.
+#[test]
+fn a_build_goes_on_without_its_estimate() {
+    let folder = Folder::new();
+    folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+    let lines: String =
+        (0..60).map(|page| record(&format!("Page {page}. {}", "The tide is out. ".repeat(6000)))).collect();
+    folder.write("raw/a.json", lines);
+    for command in ["build p.yaml --input raw --output out", "plan p.yaml --input raw --output other"] {
+        let said = said(folder.command(command).env("TMPDIR", folder.path("nowhere")).output().unwrap());
+        assert_eq!(said.code, 0, "{command}: {}", said.err);
+        assert!(said.err.contains("no estimate"), "{command}: {}", said.err);
+    }
+    assert_eq!(folder.kept("out", "c4"), 60);
+}
+
+#[test]
+fn a_slip_does_not_replace_a_corpus_by_a_small_part_of_it() {
+    let folder = Folder::new();
+    folder.corpus();
+    folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+    folder.fine("build p.yaml --input raw --output out");
+    let said = folder.ends("build p.yaml --input raw/c4-00000.json.gz --output out", 64);
+    assert!(said.err.contains("more than twice the raw bytes of slice c4"), "{}", said.err);
+    assert_eq!(folder.kept("out", "c4"), 720);
+    folder.fine("build p.yaml --input raw/c4-00000.json.gz --output out --replace");
+    assert_eq!(folder.kept("out", "c4"), 120);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_to_nothing_are_counted_and_links_to_what_is_here_are_not_read_twice() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new();
+    folder.write("p.yaml", "slices: { github: {} }\nallow_unusable: 1\n");
+    folder.write("code/moon/main.py", "x = 1\n");
+    folder.write("code/tide/main.py", "x = 2\n");
+    symlink("/nonexistent", folder.path("code/moon/config.local")).unwrap();
+    symlink("/nonexistent", folder.path("code/gone")).unwrap();
+    symlink("moon", folder.path("code/a-link")).unwrap();
+    symlink(".", folder.path("code/self")).unwrap();
+    folder.fine("build p.yaml --input code --output out");
+    assert_eq!((folder.kept("out", "github"), folder.gone("out", "github", "symlink")), (2, 2));
+    let inputs = folder.catalog("out")["slices"]["github"]["inputs"].clone();
+    let names: Vec<&str> = inputs.as_array().unwrap().iter().map(|input| input["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["github/gone", "github/moon", "github/tide"]);
+
+    folder.pipeline("c4.yaml", "tokenize: {}");
+    folder.write("raw/a.json", record("one"));
+    symlink("/nonexistent", folder.path("raw/b.json")).unwrap();
+    folder.fine("build c4.yaml --input raw --output lines --set allow_unusable=1");
+    assert_eq!((folder.kept("lines", "c4"), folder.gone("lines", "c4", "symlink")), (1, 1));
+}
+
+/// Copies have other times of change: what small files hold says more.
+#[test]
+fn copies_of_small_files_give_the_same_corpus() {
+    let folder = Folder::new();
+    folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+    folder.write("code.yaml", "slices: { github: {} }\n");
+    for copy in ["one", "two"] {
+        folder.write(&format!("{copy}/raw/a.json"), record("the tide is out"));
+        folder.write(&format!("{copy}/code/moon/main.py"), "x = 1\n");
+        folder.fine(&format!("build p.yaml --input {copy}/raw --output {copy}/out"));
+        folder.fine(&format!("build code.yaml --input {copy}/code --output {copy}/out-code"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(folder.catalog("one/out"), folder.catalog("two/out"));
+    assert_eq!(folder.catalog("one/out-code"), folder.catalog("two/out-code"));
+}
+
+#[test]
+fn an_empty_folder_is_no_corpus() {
+    let folder = Folder::new();
+    folder.write("p.yaml", "slices: { github: {} }\n");
+    fs::create_dir(folder.path("empty")).unwrap();
+    let said = folder.ends("build p.yaml --input empty --output out", 64);
+    assert!(said.err.contains("no raw files"), "{}", said.err);
+}
+
+#[test]
+fn the_folder_of_raw_files_takes_what_the_readme_says() {
+    let folder = Folder::new();
+    folder.write("raw/github/moon/main.py", "x = 1\n");
+    folder.write("raw/github/tide/main.py", "x = 2\n");
+    folder.write("raw/github/rows.jsonl", "{\"content\": \"y = 3\\n\", \"path\": \"a.py\", \"license\": \"mit\"}\n");
+    folder.write("p.yaml", "slices: { github: {} }\n");
+    let built =
+        said(folder.command("build p.yaml --output out").env("REDPAJAMA_RAW", folder.path("raw")).output().unwrap());
+    assert_eq!(built.code, 0, "{}", built.err);
+    assert_eq!(folder.kept("out", "github"), 3);
+}
