@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use corpus::catalog::CATALOG;
@@ -78,12 +78,18 @@ pub fn build(args: &BuildArgs) -> Result<()> {
         report::say(&format!("{} of {tasks} tasks are done already", tasks - to_run));
     }
     let origin = plan.origin(choice.limit, prepared.tokenizer_path.clone());
+    let new = before.is_none();
     if let Some(before) = before.filter(|before| *before != origin) {
         for change in plan::differences(&before, &origin) {
             report::say(&format!("changed: {change}"));
         }
     }
-    store.write(PLAN, &serde_json::to_vec_pretty(&origin).unwrap_or_default())?;
+    let text = serde_json::to_vec_pretty(&origin).unwrap_or_default();
+    // Of two pipelines that find a new folder at the same moment, one is first.
+    if new && !store.write_new(PLAN, &text)? {
+        check_out(&prepared, &store, choice.limit, args.replace)?;
+    }
+    store.write(PLAN, &text)?;
     let stop = Arc::new(AtomicBool::new(false));
     watch_interrupts(&stop)?;
     // An estimate pays where there is something to wait for.
@@ -91,13 +97,16 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     let estimate = match fresh && raw_bytes >= estimate::WORTH_IT {
         true => {
             // A run can do without one.
-            match estimate::measure(&prepared, &stop) {
+            match estimate::measure(&prepared) {
                 Ok(estimate) => {
                     report::say(&format!("estimate: {}", estimate.words()));
                     Some(estimate)
                 }
                 Err(failure) => {
-                    report::say(&format!("warning: no estimate: {}", failure.message));
+                    // Ctrl-C ends the run, not the sample alone.
+                    if !stop.load(Ordering::Relaxed) {
+                        report::say(&format!("warning: no estimate: {}", failure.message));
+                    }
                     None
                 }
             }

@@ -1,12 +1,14 @@
 //! What a run will take, from a small measured sample: some megabytes of each slice go through the
 //! real thing into a folder that is thrown away, and the rest is arithmetic.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use corpus::RawFile;
 use corpus::manifest::RawRead;
 use corpus::store::Store;
 use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sources::{Limits, Record, Sink, Source};
 
 use crate::execute::passes::execute;
@@ -46,13 +48,28 @@ pub struct Estimate {
     pub cost: Cost,
 }
 
-/// Measures a sample and scales it up.
-pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
+/// Measures a sample and scales it up. What goes wrong with the sample stops nothing but it.
+pub fn measure(prepared: &Prepared) -> Result<Estimate> {
+    // A flag of its own: a task of the sample that fails sets it.
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut heard = Vec::new();
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        heard.push(signal_hook::flag::register(signal, stop.clone()).map_err(Failure::io("cannot watch", "signals"))?);
+    }
+    let measured = measure_until(prepared, &stop);
+    for signal in heard {
+        signal_hook::low_level::unregister(signal);
+    }
+    measured
+}
+
+fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let plan = &prepared.plan;
     let mut files: Vec<Vec<RawFile>> = Vec::new();
     let mut caps: Vec<Vec<u64>> = Vec::new();
     // How much larger each slice is than its sample.
     let mut scales: Vec<f64> = Vec::new();
+    let mut texts: Vec<f64> = Vec::new();
     let mut sample_bytes = 0;
     let mut longest = 0;
     for slice in &plan.slices {
@@ -79,6 +96,7 @@ pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
             records => records as f64 / (slice_caps.iter().sum::<u64>() as f64).max(1.0),
         };
         scales.push(scale.max(1.0));
+        texts.push(text as f64);
         sample_bytes += text;
         files.push(chosen);
         caps.push(slice_caps);
@@ -110,8 +128,9 @@ pub fn measure(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
         }
         Ok(bytes)
     };
-    // Slices are of a size in the sample, so their scales are weighed alike.
-    let scale = scales.iter().sum::<f64>() / scales.len().max(1) as f64;
+    // Of slices with little text the sample holds little: what it cost is weighed by that.
+    let weighed: f64 = scales.iter().zip(&texts).map(|(scale, text)| scale * text).sum();
+    let scale = weighed / texts.iter().sum::<f64>().max(1.0);
     let scaled = |value: f64| value * scale;
     let cpu: f64 = spent.cost.values().sum();
     let tasks: usize = plan.passes.iter().map(|pass| pass.tasks.len()).sum();

@@ -661,7 +661,8 @@ pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
             })
             .map(|file| &*file.name)
             .collect();
-        let gone = old.files.iter().filter(|file| !new.files.iter().any(|known| known.name == file.name)).count();
+        let named: BTreeSet<&str> = new.files.iter().map(|file| &*file.name).collect();
+        let gone = old.files.iter().filter(|file| !named.contains(&*file.name)).count();
         if !changed.is_empty() {
             let first = changed.iter().take(3).copied().collect::<Vec<_>>().join(", ");
             let more = changed.len().saturating_sub(3);

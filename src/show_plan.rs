@@ -1,13 +1,12 @@
 //! `plan`: what `build` would do, and what it would take.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 
 use corpus::store::Store;
 
 use crate::cli::PlanArgs;
 use crate::estimate;
-use crate::failure::Result;
+use crate::failure::{Code, Result};
 use crate::ledger::Ledger;
 use crate::plan::{self, Plan, TaskKind};
 use crate::prepare::{prepare, print_choice};
@@ -83,7 +82,14 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
     }
     let estimate = match args.no_estimate || needed.iter().flatten().all(|why| why.is_none()) {
         true => None,
-        false => Some(estimate::measure(&prepared, &AtomicBool::new(false))?),
+        false => match estimate::measure(&prepared) {
+            Ok(estimate) => Some(estimate),
+            Err(failure) if failure.code == Code::Interrupted => return Err(failure),
+            Err(failure) => {
+                report::say(&format!("warning: no estimate: {}", failure.message));
+                None
+            }
+        },
     };
     if let Some(estimate) = &estimate {
         line(format!("estimate, of the whole: {}", estimate.words()));
