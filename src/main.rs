@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use failure::Result;
+use failure::{Failure, Result};
 
 mod build;
 mod cli;
@@ -33,15 +33,29 @@ mod train_tokenizer;
 mod verify;
 
 fn main() -> ExitCode {
-    // Wrong usage ends here, with clap's own words and exit code 2.
-    let cli = Cli::parse();
-    match run(&cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            report::say(&report::words(&failure));
-            ExitCode::from(failure.code as u8)
+    let code = match Cli::try_parse() {
+        Ok(cli) => match run(&cli.command) {
+            Ok(()) => 0,
+            Err(failure) => tell(&failure),
+        },
+        // Help, or wrong usage: clap's own words, with exit code 2.
+        Err(words) => {
+            if let Err(error) = words.print()
+                && !words.use_stderr()
+            {
+                report::lose(error);
+            }
+            words.exit_code() as u8
         }
-    }
+    };
+    // What was lost on its way out was not done.
+    let lost = report::finish().err().map_or(0, |failure| tell(&failure));
+    ExitCode::from(if code == 0 { lost } else { code })
+}
+
+fn tell(failure: &Failure) -> u8 {
+    report::say(&report::words(failure));
+    failure.code as u8
 }
 
 fn run(command: &Command) -> Result<()> {

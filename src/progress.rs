@@ -8,10 +8,13 @@ use corpus::Counts;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::metrics::{Event, Observer};
-use crate::report::{count, duration, number, say};
+use crate::report::{count, duration, fitting, number, say};
 
 /// Without a terminal, a line every so often.
 const EVERY: Duration = Duration::from_secs(5);
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
 
 /// Shows a pass as it goes: documents and megabytes a second, what is dropped and why, time left.
 pub struct Progress {
@@ -33,7 +36,9 @@ impl Progress {
     pub fn new() -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr_with_hz(4));
-            if let Ok(style) = ProgressStyle::with_template("  {bar:24} {percent:>3} % {wide_msg}") {
+            // The message begins behind the bar and goes on in lines of its own.
+            let template = format!("  {{bar:{}}} {{percent:>3}} %{{msg}}", bar_width(columns()));
+            if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style);
             }
             bar
@@ -80,51 +85,105 @@ impl Progress {
         }
     }
 
-    fn words(&self) -> String {
-        let seconds = self.start.elapsed().as_secs_f64().max(1e-3);
+    /// How fast it goes, as three pieces.
+    fn speed(&self) -> Vec<String> {
+        let seconds = self.seconds();
         let read = self.counts.read;
-        let mut words = format!(
-            "{} documents, {:.0}/s, {:.1} MB/s",
-            number(read.documents),
-            read.documents as f64 / seconds,
-            read.bytes as f64 / 1e6 / seconds
-        );
+        vec![
+            count(read.documents, "document"),
+            format!("{}/s", number((read.documents as f64 / seconds).round() as u64)),
+            format!("{:.1} MB/s", read.bytes as f64 / 1e6 / seconds),
+        ]
+    }
+
+    /// What is dropped: how many, and then each reason, the main one first.
+    fn dropped(&self) -> Option<(u64, Vec<String>)> {
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
         for (reason, tally) in &self.counts.dropped {
             *reasons.entry(reason).or_default() += tally.documents;
         }
         let mut sorted: Vec<_> = reasons.into_iter().collect();
         sorted.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
-        if !sorted.is_empty() {
-            let all: u64 = sorted.iter().map(|(_, count)| count).sum();
-            let first: Vec<String> =
-                sorted.iter().take(3).map(|(reason, count)| format!("{reason} {}", number(*count))).collect();
-            words += &format!(", {} dropped ({})", number(all), first.join(", "));
-        }
+        let all: u64 = sorted.iter().map(|(_, count)| count).sum();
+        let words = sorted.iter().map(|(reason, count)| format!("{reason} {}", number(*count)));
+        (all > 0).then(|| (all, words.collect()))
+    }
+
+    fn unusable(&self) -> Option<String> {
         let unusable = self.counts.all_unusable().documents;
-        if unusable > 0 {
-            words += &format!(", {} unusable", number(unusable));
+        (unusable > 0).then(|| format!("{} unusable", number(unusable)))
+    }
+
+    fn left(&self) -> Option<String> {
+        let (share, seconds) = (self.share(), self.seconds());
+        (share > 0.02 && seconds > 1.0).then(|| format!("{} left", duration(seconds * (1.0 - share) / share)))
+    }
+
+    fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64().max(1e-3)
+    }
+
+    /// All of it but the time left, in one line.
+    fn words(&self) -> String {
+        let mut words = self.speed();
+        if let Some((all, mut reasons)) = self.dropped() {
+            reasons.truncate(3);
+            words.push(format!("{} dropped ({})", number(all), reasons.join(", ")));
         }
-        let share = self.share();
-        if share > 0.02 && seconds > 1.0 {
-            words += &format!(", {} left", duration(seconds * (1.0 - share) / share));
+        words.extend(self.unusable());
+        words.join(", ")
+    }
+
+    /// The same under a bar: what is left behind the bar, and a line each for speed and what goes, as
+    /// much of them as there is room for.
+    fn lines(&self, columns: usize) -> String {
+        // A line that ends where the terminal ends may break.
+        let room = columns.saturating_sub(3);
+        let beside = room.saturating_sub(bar_width(columns) + " 100 %, ".len());
+        let mut lines: Vec<String> = vec![String::new()];
+        if let Some(left) = self.left() {
+            lines[0] = format!(", {}", fitting(&[left], "", beside));
         }
-        words
+        if self.counts.read.documents > 0 {
+            lines.push(fitting(&self.speed(), " · ", room));
+        }
+        let unusable = self.unusable().map(|unusable| format!(" · {unusable}")).unwrap_or_default();
+        if let Some((all, mut reasons)) = self.dropped() {
+            reasons[0] = format!("{} dropped: {}", number(all), reasons[0]);
+            let line = fitting(&reasons, ", ", room.saturating_sub(unusable.chars().count()));
+            lines.push(fitting(&[line + &unusable], "", room));
+        } else if !unusable.is_empty() {
+            lines.push(fitting(&[unusable[" · ".len()..].to_owned()], "", room));
+        }
+        lines.join("\n  ")
     }
 
     fn show(&mut self) {
         match &self.bar {
             Some(bar) => {
                 bar.set_position((self.share() * 1000.0) as u64);
-                bar.set_message(self.words());
+                bar.set_message(self.lines(columns()));
             }
             None if self.spoken.elapsed() >= EVERY => {
                 self.spoken = Instant::now();
                 let (done, all) = self.tasks;
-                say(&format!("  {:.0} % ({done} of {all} tasks): {}", 100.0 * self.share(), self.words()));
+                let left = self.left().map(|left| format!(", {left}")).unwrap_or_default();
+                say(&format!("  {:.0} % ({done} of {all} tasks): {}{left}", 100.0 * self.share(), self.words()));
             }
             None => {}
         }
+    }
+}
+
+fn bar_width(columns: usize) -> usize {
+    if columns < 60 { 10 } else { 24 }
+}
+
+/// How wide the terminal is now.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => COLUMNS,
     }
 }
 
@@ -149,10 +208,8 @@ impl Observer for Progress {
                 self.show();
             }
             Event::PassDone { seconds, .. } => {
-                let words = self.words();
-                let words =
-                    words.split(", ").take_while(|part| !part.ends_with(" left")).collect::<Vec<_>>().join(", ");
-                let documents = if self.counts.read.documents > 0 { format!(": {words}") } else { String::new() };
+                let documents =
+                    if self.counts.read.documents > 0 { format!(": {}", self.words()) } else { String::new() };
                 if let Some(bar) = &self.bar {
                     bar.reset();
                     bar.set_message("");
@@ -165,6 +222,40 @@ impl Observer for Progress {
                 }
             }
             Event::RunStarted { passes, .. } => self.passes = *passes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_80_columns_speed_and_main_reason_and_time_left_are_all_seen() {
+        let mut progress = Progress::with(None);
+        progress.start = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        progress.bytes = 1000;
+        progress.done_bytes = 750;
+        for (reason, documents) in [("lines_too_long_on_average", 1_234_567), ("exact_duplicate", 430), ("license", 7)]
+        {
+            progress.counts.dropped.entry(reason.to_owned()).or_default().documents = documents;
+        }
+        progress.counts.unusable.entry("bad_json".to_owned()).or_default().documents = 12;
+        progress.counts.read.documents = 8_880_000;
+        progress.counts.read.bytes = 2_510_000_000;
+        assert_eq!(
+            progress.lines(80).lines().collect::<Vec<_>>(),
+            [
+                ", 33 s left",
+                "  8,880,000 documents · 88,800/s · 25.1 MB/s",
+                "  1,235,004 dropped: lines_too_long_on_average 1,234,567 · 12 unusable",
+            ]
+        );
+        assert!(progress.lines(120).ends_with("1,234,567, exact_duplicate 430, license 7 · 12 unusable"));
+        for columns in 0..80 {
+            for (number, line) in progress.lines(columns).lines().enumerate().skip(1) {
+                assert!(line.chars().count() <= columns.max(2), "{columns}, line {number}: {line}");
+            }
         }
     }
 }

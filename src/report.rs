@@ -1,12 +1,13 @@
 //! The only part that speaks to the user: failures in words, summaries as tables.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use corpus::Counts;
 use corpus::catalog::Catalog;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Result};
 use crate::metrics::Cost;
 use crate::size::Size;
 
@@ -31,13 +32,42 @@ pub fn words(failure: &Failure) -> String {
 /// Writes a line to standard error, for people who watch.
 pub fn say(line: &str) {
     // Whoever closed our standard error does not want to hear.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Writes to standard output, for people and programs that use it. A reader that has closed its
-/// end (`| head`) has what it wants.
+/// The first reason why standard output did not take what it was given.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Writes to standard output, for people and programs that use it; [`finish`] tells whether all of
+/// it arrived.
 pub fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    if let Err(error) = io::stdout().lock().write_all(text.as_bytes()) {
+        lose(error);
+    }
+}
+
+/// Remembers why output was lost.
+pub fn lose(error: io::Error) {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
+
+/// Whether nothing that was printed was lost so far.
+pub fn is_heard() -> bool {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+}
+
+/// Ends the output; a failure if some of it was lost. A reader that has closed its end (`| head`)
+/// has what it wants.
+pub fn finish() -> Result<()> {
+    if let Err(error) = io::stdout().lock().flush() {
+        lose(error);
+    }
+    match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::io("cannot write to", "standard output")(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A number with its thousands apart: `1,234,567`.
@@ -51,6 +81,23 @@ pub fn number(value: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The pieces of a line that fit into a width, from the first on, put together by what stands
+/// between them. The first is there whole or cut, and no other one is cut.
+pub fn fitting(pieces: &[String], between: &str, width: usize) -> String {
+    let mut line = String::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        if number == 0 {
+            line.extend(piece.chars().take(width));
+        } else if line.chars().count() + between.chars().count() + piece.chars().count() <= width {
+            line += between;
+            line += piece;
+        } else {
+            break;
+        }
+    }
+    line
 }
 
 /// So many of something: `1 task`, `2 tasks`.
@@ -161,7 +208,8 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
         row("peak memory", Size(ran.peak_memory).to_string());
     }
     if ran.tasks.1 > 0 {
-        row("tasks", format!("{} ran, {} were done before", ran.tasks.0, ran.tasks.1));
+        let (ran, before) = ran.tasks;
+        row("tasks", format!("{} ran, {} done before", number(ran as u64), number(before as u64)));
     }
     let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
     for row in rows {
