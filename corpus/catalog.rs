@@ -73,6 +73,12 @@ pub struct SliceEntry {
     pub dropped: Vec<Output>,
     /// Token shards, in manifest order.
     pub shards: Vec<ShardEntry>,
+    /// Whether each document of a shard ends with the end-of-document token.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub append_end_of_document: Option<bool>,
+    /// The source with its options, as the pipeline says it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<serde_json::Value>,
 }
 
 /// One shard with its provenance.

@@ -94,7 +94,8 @@ pub struct BuildArgs {
     /// Keep what passes hand to each other, so that a later change of the last stages is cheap
     #[arg(long)]
     pub keep_between: bool,
-    /// Let a corpus of fewer slices or records, or an empty one, take the place of a finished one
+    /// Let a corpus of fewer slices, a smaller --limit or less than half the raw bytes, or an empty one, take
+    /// the place of a finished one
     #[arg(long)]
     pub replace: bool,
 }

@@ -1,12 +1,15 @@
 //! `inspect`: the documents or tokens of any file that we write, or of a raw file as its source
 //! reads it.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use corpus::catalog::CATALOG;
 use corpus::manifest::RawRead;
 use corpus::shard::Shard;
 use corpus::sorted::SortedFile;
+use corpus::store::Store;
 use corpus::{Error, Tokenizer, table};
 use serde_json::{Map, Value};
 use sources::{Limits, Record, Sink, SourceSpec};
@@ -15,7 +18,7 @@ use stages::{Finding, Rank, Sketch};
 use crate::cli::InspectArgs;
 use crate::failure::{Failure, Result};
 use crate::inputs;
-use crate::publish::{PLAN, read_origin};
+use crate::publish::{PLAN, read_catalog, read_origin};
 use crate::report;
 
 /// Lines of a text that are shown, if not all.
@@ -35,21 +38,24 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
 fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
     let found = std::fs::metadata(path).map_err(Failure::io("cannot open", path))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if found.is_dir() && path.join(PLAN).is_file() {
+    if found.is_dir() && is_run(path) {
         return Err(Failure::usage(format!("{} is the folder of a run", path.display()))
             .hint("`redpajama status` tells of it; `inspect` takes one of its files"));
     }
     let mut show = Show { args, seen: 0 };
+    // Raw files may have any name, and whoever names the slice says that this is one.
+    let ours = args.slice.is_none() || ours(path);
     match name.rsplit('.').next() {
-        Some("bin" | "idx") => shard(&mut show, path),
-        Some("sketches") => sketches(&mut show, path),
-        Some("findings") => findings(&mut show, path),
-        Some("json") if name == "catalog.json" || name == PLAN || in_commits(path) => {
+        Some("bin" | "idx") if ours => shard(&mut show, path),
+        Some("sketches") if ours => sketches(&mut show, path),
+        Some("findings") if ours => findings(&mut show, path),
+        Some("jsonl") if name == "metrics.jsonl" && ours => metrics(&mut show, path),
+        Some("json") if ours && (name == CATALOG || name == PLAN || in_commits(path)) => {
             let text = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
             report::print(&format!("{}\n", String::from_utf8_lossy(&text).trim_end()));
             Ok(())
         }
-        Some("parquet") if ours(path) => {
+        Some("parquet") if run_of(path).is_some() => {
             table::each_row(path, &mut |row| Ok(show.row(row)))?;
             Ok(())
         }
@@ -61,7 +67,7 @@ fn in_commits(path: &Path) -> bool {
     path.parent().and_then(Path::file_name).is_some_and(|folder| folder == "commits")
 }
 
-/// Whether a Parquet file lies in a run's folder.
+/// Whether a file lies in a run's folder.
 fn ours(path: &Path) -> bool {
     run_of(path).is_some()
 }
@@ -69,7 +75,11 @@ fn ours(path: &Path) -> bool {
 /// The folder of the run that a file belongs to.
 fn run_of(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
-    path.ancestors().skip(1).take(4).find(|folder| folder.join(PLAN).is_file()).map(Path::to_path_buf)
+    path.ancestors().skip(1).take(4).find(|folder| is_run(folder)).map(Path::to_path_buf)
+}
+
+fn is_run(folder: &Path) -> bool {
+    [PLAN, CATALOG].iter().any(|name| folder.join(name).is_file())
 }
 
 struct Show<'a> {
@@ -89,14 +99,14 @@ impl Show<'_> {
         } else {
             report::print(&self.words(&row));
         }
-        self.seen < self.args.skip.saturating_add(self.args.limit)
+        report::is_heard() && self.seen < self.args.skip.saturating_add(self.args.limit)
     }
 
     fn words(&self, row: &Map<String, Value>) -> String {
-        let title = row.get("id").or_else(|| row.get("ordinal")).map(plain).unwrap_or_default();
+        let title = ["id", "ordinal", "event"].iter().find_map(|name| row.get(*name)).map(plain).unwrap_or_default();
         let mut out = format!("── {title}\n");
         for (name, value) in row {
-            if !["id", "text", "tokens"].contains(&name.as_str()) {
+            if !["id", "event", "text", "tokens"].contains(&name.as_str()) {
                 out += &format!("   {name}: {}\n", self.cut(&plain(value)));
             }
         }
@@ -146,9 +156,9 @@ fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
             None => ", not decoded: --tokenizer FILE",
         };
         report::print(&format!(
-            "{} documents, {} tokens of {} bytes{decoded}\n",
-            report::number(shard.documents() as u64),
-            report::number(shard.tokens()),
+            "{}, {} of {} bytes{decoded}\n",
+            report::count(shard.documents() as u64, "document"),
+            report::count(shard.tokens(), "token"),
             shard.width().bytes()
         ));
     }
@@ -185,19 +195,31 @@ fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
 }
 
 fn tokenizer_of(args: &InspectArgs, path: &Path) -> Result<Option<Arc<dyn Tokenizer>>> {
+    let load =
+        |file: &Path| stages::tokenizer::load(file, None).map_err(|error| Failure::configuration(error.to_string()));
+    if let Some(file) = &args.tokenizer {
+        return load(file).map(Some);
+    }
     let planned = || {
-        let run = run_of(path)?;
-        let origin = read_origin(&corpus::store::Store::open(run)).ok()?;
-        origin.tokenizer_path.filter(|path| path.is_file())
+        let store = Store::open(run_of(path)?);
+        let file = read_origin(&store).ok()?.tokenizer_path.filter(|path| path.is_file())?;
+        Some((read_catalog(&store).ok(), file))
     };
-    let Some(file) = args.tokenizer.clone().or_else(planned) else { return Ok(None) };
-    let loaded = stages::tokenizer::load(&file, None);
-    loaded.map(Some).map_err(|error| Failure::configuration(error.to_string()))
+    let Some((catalog, file)) = planned() else { return Ok(None) };
+    let tokenizer = load(&file)?;
+    // The plan may have another one than the catalog that still stands.
+    let name = path.file_stem();
+    let made = catalog.filter(|catalog| catalog.outputs().any(|output| Path::new(&output.name).file_stem() == name));
+    let digest = made.and_then(|catalog| catalog.tokenizer).map(|tokenizer| tokenizer.digest);
+    Ok(digest.is_none_or(|digest| digest == tokenizer.digest()).then_some(tokenizer))
 }
 
 fn sketches(show: &mut Show<'_>, path: &Path) -> Result<()> {
     let file = SortedFile::<{ Sketch::WIDTH }>::open(path)?;
-    report::print(&format!("{} sketches\n", report::number(file.count())));
+    if !show.args.json {
+        let word = if file.count() == 1 { "sketch" } else { "sketches" };
+        report::print(&format!("{} {word}\n", report::number(file.count())));
+    }
     for sketch in file.range([0; Sketch::WIDTH], None, 64 << 10)? {
         let sketch = Sketch::from_bytes(sketch?);
         let key: String = sketch.key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -212,9 +234,25 @@ fn sketches(show: &mut Show<'_>, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What happened during the runs of a folder, event by event.
+fn metrics(show: &mut Show<'_>, path: &Path) -> Result<()> {
+    let file = std::fs::File::open(path).map_err(Failure::io("cannot open", path))?;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(Failure::io("cannot read", path))?;
+        // A run that was killed may have left half a line.
+        let Ok(event) = serde_json::from_slice(&line) else { continue };
+        if !show.row(event) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 fn findings(show: &mut Show<'_>, path: &Path) -> Result<()> {
     let file = SortedFile::<{ Finding::WIDTH }>::open(path)?;
-    report::print(&format!("{} findings\n", report::number(file.count())));
+    if !show.args.json {
+        report::print(&format!("{}\n", report::count(file.count(), "finding")));
+    }
     for finding in file.range([0; Finding::WIDTH], None, 64 << 10)? {
         let finding = Finding::from_bytes(finding?);
         let mut row = Map::new();
@@ -241,12 +279,12 @@ pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
         Some(slice) => slice,
         // The slice's word is in the path of most raw files; of several the last is nearest to it.
         None => {
-            let path = path.to_string_lossy().to_lowercase();
-            let named = known.iter().filter_map(|name| Some((path.rfind(name)?, *name)));
+            let words = path.to_string_lossy().to_lowercase();
+            let named = known.iter().filter_map(|name| Some((words.rfind(name)?, *name)));
             match named.max() {
                 Some((_, name)) => name,
                 None => {
-                    return Err(Failure::usage(format!("which slice is {path}?"))
+                    return Err(Failure::usage(format!("which slice is {}?", path.display()))
                         .hint(format!("say it with --slice: one of {}", known.join(", "))));
                 }
             }
@@ -294,7 +332,7 @@ fn raw(show: &mut Show<'_>, path: &Path) -> Result<()> {
         fn finished(&mut self, read: RawRead) -> sources::Result<()> {
             if !self.0.args.json {
                 let damage = read.damage.map(|damage| format!(", damaged: {damage}")).unwrap_or_default();
-                report::print(&format!("{}: {} records{damage}\n", read.name, report::number(read.records)));
+                report::print(&format!("{}: {}{damage}\n", read.name, report::count(read.records, "record")));
             }
             Ok(())
         }

@@ -243,10 +243,62 @@ pub fn read(choice: &str, set: &[String]) -> Result<Read> {
             (format!("{file} (after --set)"), text)
         }
     };
-    let pipeline: Pipeline = parse(&file, &text)?;
+    let pipeline = parse_pipeline(&file, &text)?;
     let read = Read { name, folder, file, text, pipeline };
     read.check()?;
     Ok(read)
+}
+
+/// Reads a pipeline.
+fn parse_pipeline(file: &str, text: &str) -> Result<Pipeline> {
+    check_items(file, text)?;
+    parse(file, text)
+}
+
+/// A pipeline as far as its lists of stages go.
+#[derive(Deserialize)]
+struct Lists {
+    #[serde(default)]
+    slices: BTreeMap<String, Option<List>>,
+    #[serde(default)]
+    stages: Vec<Spanned<serde_json::Value>>,
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    stages: Vec<Spanned<serde_json::Value>>,
+}
+
+/// Every item of a list of stages is a map. The parser takes a bare name for a stage whose options
+/// come next, and so the next item for its options.
+fn check_items(file: &str, text: &str) -> Result<()> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    // Whatever else is wrong is found when the pipeline is read.
+    let Ok(lists) = serde_saphyr::from_str_with_options::<Lists>(text, options) else { return Ok(()) };
+    let known: Vec<&str> = stages::told().iter().map(|told| told.name).collect();
+    for item in lists.slices.values().flatten().flat_map(|list| &list.stages).chain(&lists.stages) {
+        let (message, hint) = match &item.value {
+            serde_json::Value::String(name) => match closest(name, &known) {
+                Some(close) => {
+                    (format!("`{name}` without its options"), format!("a stage is a map: `- {close}: {{}}`"))
+                }
+                None => (format!("unknown stage `{name}`"), "`redpajama stages` lists them all".to_owned()),
+            },
+            serde_json::Value::Object(keys) if !keys.is_empty() => continue,
+            serde_json::Value::Object(_) | serde_json::Value::Null => {
+                let hint = "a stage is its name with its options, such as `- empty_text: {}`; `redpajama stages` \
+                            lists them all";
+                ("the name of a stage is missing".to_owned(), hint.to_owned())
+            }
+            _ => {
+                let hint = "a stage is its name with its options, such as `- empty_text: {}`";
+                ("expected a stage".to_owned(), hint.to_owned())
+            }
+        };
+        return Err(Failure::configuration(message).hint(hint).at(place(file, text, item.referenced)));
+    }
+    Ok(())
 }
 
 fn find(choice: &str) -> Result<(String, Option<PathBuf>, String, String)> {
@@ -265,6 +317,11 @@ fn find(choice: &str) -> Result<(String, Option<PathBuf>, String, String)> {
         return Ok((name, None, file, text.to_owned()));
     }
     let known: Vec<&str> = embedded_pipelines().collect();
+    if let Ok(found) = std::fs::metadata(path) {
+        let kind = if found.is_dir() { "a folder" } else { "a device or a pipe" };
+        return Err(Failure::usage(format!("{choice} is {kind}, and a pipeline is a file"))
+            .hint(format!("name a `.yaml` file, or one that is built in: {}", known.join(", "))));
+    }
     let failure = Failure::usage(format!("no pipeline `{choice}`: no such file, and none of that name is built in"));
     Err(failure.hint(match closest(&name, &known) {
         Some(close) => format!("did you mean `{close}`?"),
@@ -342,7 +399,9 @@ fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
             };
             (format!("unknown option `{field}`"), Some(hint))
         }
-        Error::SerdeMissingField { field, .. } => (format!("`{field}` is missing"), None),
+        Error::SerdeMissingField { field, .. } => {
+            (format!("`{field}` is missing"), Some(teller(text, error.location())))
+        }
         Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or("the same key");
             (format!("`{key}` is there twice"), Some("keep one of them".to_owned()))
@@ -350,7 +409,13 @@ fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
         other => {
             let words = other.to_string();
             let words = words.rfind(" at line ").map_or(words.as_str(), |at| &words[..at]);
-            friendly(words)
+            let (message, mut hint) = friendly(words, &word_at(text, error.location()));
+            if matches!(other, Error::InvalidScalar { .. })
+                && error.location().is_some_and(|place| goes_on(text, place))
+            {
+                hint = Some("the value goes on in the next line: is a `}`, a `]` or a quote missing?".to_owned());
+            }
+            (message, hint.or_else(|| Some(teller(text, error.location()))))
         }
     };
     let failure = located(Failure::configuration(message));
@@ -360,23 +425,90 @@ fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
     }
 }
 
-/// The parser's own complaints, for people who do not know its types.
-fn friendly(words: &str) -> (String, Option<String>) {
+/// The command that tells what may stand at a place of a pipeline: options of a stage or of a
+/// source, or keys of the pipeline itself.
+fn teller(text: &str, location: Option<serde_saphyr::Location>) -> String {
+    let known: Vec<&str> = stages::told().iter().map(|told| told.name).collect();
+    let slices: Vec<&str> = sources::told().iter().map(|told| told.name).collect();
+    let (line, column) = location.map_or((0, 0), |place| (place.line() as usize, place.column() as usize));
+    let mut within = usize::MAX;
+    let mut in_source = false;
+    for (number, shown) in text.lines().enumerate().take(line).collect::<Vec<_>>().into_iter().rev() {
+        let here = number + 1 == line;
+        let key = shown.trim_start_matches([' ', '-']);
+        let (indent, dashed) = (shown.len() - shown.trim_start().len(), shown.trim_start().starts_with('-'));
+        if key.is_empty() || key.starts_with('#') || indent >= within {
+            continue;
+        }
+        // A key tells of its value alone, and of what lies deeper.
+        let named = key.split_once(':').map(|(name, _)| name);
+        if let Some(name) = named
+            && (!here || shown.len() - key.len() + name.len() < column)
+        {
+            if dashed && known.contains(&name) {
+                return format!("`redpajama stages {name}` tells its options");
+            }
+            if in_source && slices.contains(&name) {
+                return format!("`redpajama sources {name}` tells its options");
+            }
+            in_source |= name == "source";
+        }
+        within = indent;
+    }
+    "`redpajama schema` tells what each key of a pipeline takes".to_owned()
+}
+
+/// Whether what stands at a place ends in another line.
+fn goes_on(text: &str, location: serde_saphyr::Location) -> bool {
+    let line = text.lines().nth((location.line() as usize).saturating_sub(1)).unwrap_or_default();
+    let left = line.chars().count().saturating_sub((location.column() as usize).saturating_sub(1));
+    location.span().len() as usize > left
+}
+
+/// The word at a place, up to what ends a value in YAML.
+fn word_at(text: &str, location: Option<serde_saphyr::Location>) -> String {
+    let Some(location) = location else { return String::new() };
+    let line = text.lines().nth((location.line() as usize).saturating_sub(1)).unwrap_or_default();
+    let from = line.chars().skip((location.column() as usize).saturating_sub(1));
+    from.take_while(|c| !c.is_whitespace() && !",]}".contains(*c)).collect()
+}
+
+/// The parser's own complaints of a value, for people who do not know its types.
+fn friendly(words: &str, value: &str) -> (String, Option<String>) {
+    let whole = [("invalid u64", u64::MAX), ("invalid usize", u64::MAX), ("invalid u32", u64::from(u32::MAX))];
+    if let Some((_, most)) = whole.iter().find(|(start, _)| words.starts_with(start)) {
+        let digits = value.trim_start_matches('+').replace('_', "");
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        return match is_number && digits.parse::<u64>().map_or(true, |value| value > *most) {
+            true => (format!("{value} is too large: expected a whole number from 0 to {most}"), None),
+            false => ("expected a whole number from 0".to_owned(), None),
+        };
+    }
     let expected = [
-        ("invalid u64", "expected a whole number from 0"),
-        ("invalid u32", "expected a whole number from 0"),
-        ("invalid usize", "expected a whole number from 0"),
-        ("invalid i64", "expected a whole number"),
-        ("invalid f64", "expected a number"),
-        ("invalid f32", "expected a number"),
-        ("invalid floating point", "expected a number"),
-        ("invalid bool", "expected true or false"),
+        ("invalid i64", "expected a whole number", None),
+        ("invalid f64", "expected a number", None),
+        ("invalid f32", "expected a number", None),
+        ("invalid floating point", "expected a number", None),
+        ("invalid bool", "expected true or false", None),
+        ("expected string scalar", "expected one value, not a list or a map", None),
+        ("tabs disallowed", "a tab where YAML allows spaces alone", Some("indent with spaces")),
+        ("unclosed quote", "a quote that is never closed", Some("end the text with the quote that it begins with")),
+        (
+            "while parsing a block mapping",
+            "expected a key",
+            Some("the keys of one map begin in the same column, and each ends with `: `"),
+        ),
+        (
+            "alias references unknown anchor",
+            "a name after `*` that no `&` gave",
+            Some("put quotes around a text that begins with `*`, such as a pattern: \"*.json.gz\""),
+        ),
     ];
-    if let Some((_, say)) = expected.iter().find(|(start, _)| words.starts_with(start)) {
-        return ((*say).to_owned(), None);
+    if let Some((_, say, hint)) = expected.iter().find(|(start, ..)| words.starts_with(start)) {
+        return ((*say).to_owned(), hint.map(str::to_owned));
     }
     if words.starts_with("expected mapping start") || words.contains("externally tagged enum") {
-        let hint = "write options in braces, or `{}` for the defaults: `- line_length: { max: 1000 }`";
+        let hint = "write keys and values in braces, such as `{ max: 1000 }`, or `{}` for the defaults";
         return ("expected a map".to_owned(), Some(hint.to_owned()));
     }
     if words.starts_with("expected end of mapping after enum variant") {
@@ -427,12 +559,12 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
             .filter(|(_, slice)| has_stage(slice.get("stages"), name))
             .map(|(slice, _)| format!("slices.{slice}.{assignment}"))
             .collect();
-        for assignment in &own {
-            assign(root, assignment)?;
-        }
         if !own.is_empty() {
-            return Ok(());
+            return own.iter().try_for_each(|assignment| assign(root, assignment));
         }
+        let lists = slices.into_iter().flatten().map(|(_, slice)| slice.get("stages")).chain([root.get("stages")]);
+        let known: Vec<&str> = lists.flatten().flat_map(stage_names).collect();
+        return Err(wrong(format!("no stage `{name}` in this pipeline")).hint(among(name, &known)));
     }
     let mut at = root;
     for (depth, key) in keys.iter().enumerate() {
@@ -451,9 +583,8 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
                     Err(_) => items.iter().position(|item| item.get(key).is_some()),
                 };
                 let Some(index) = index else {
-                    let known: Vec<&str> =
-                        items.iter().filter_map(|item| Some(item.as_object()?.keys().next()?.as_str())).collect();
-                    return Err(wrong(format!("no `{key}` in this list")).hint(format!("it has: {}", known.join(", "))));
+                    let known: Vec<&str> = items.iter().filter_map(first_key).collect();
+                    return Err(wrong(format!("no `{key}` in this list")).hint(among(key, &known)));
                 };
                 if last {
                     match items[index].get_mut(key) {
@@ -481,6 +612,23 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
         };
     }
     Ok(())
+}
+
+fn first_key(item: &serde_json::Value) -> Option<&str> {
+    Some(item.as_object()?.keys().next()?.as_str())
+}
+
+fn stage_names(list: &serde_json::Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(first_key)
+}
+
+/// What to do about a name that is none of these.
+fn among(name: &str, known: &[&str]) -> String {
+    match (closest(name, known), known.is_empty()) {
+        (Some(close), _) => format!("did you mean `{close}`? it has: {}", known.join(", ")),
+        (None, true) => "it is empty".to_owned(),
+        (None, false) => format!("it has: {}", known.join(", ")),
+    }
 }
 
 fn has_stage(list: Option<&serde_json::Value>, name: &str) -> bool {
@@ -634,7 +782,7 @@ mod tests {
 
     /// The message for a pipeline, as a user sees it.
     fn message(yaml: &str) -> String {
-        let failure = match parse::<Pipeline>("p.yaml", yaml) {
+        let failure = match parse_pipeline("p.yaml", yaml) {
             Err(failure) => failure,
             Ok(pipeline) => {
                 let read = Read { name: "p".into(), folder: None, file: "p.yaml".into(), text: yaml.into(), pipeline };
@@ -663,14 +811,68 @@ mod tests {
                 "unknown option `maks`",
                 "`max`",
             ),
-            ("slices:\n  c4: {}\nstages:\n  - line_length: { max: red }\n", "p.yaml:4:25", "a whole number", ""),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_length: { max: red }\n",
+                "p.yaml:4:25",
+                "a whole number",
+                "`redpajama stages line_length` tells its options",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_length:\n      # Ours.\n      max_mean: 3\n      max: -3\n",
+                "p.yaml:7:12",
+                "a whole number from 0",
+                "`redpajama stages line_length` tells its options",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_length: { max: 99999999999999999999999999 }\n",
+                "p.yaml:4:25",
+                "is too large: expected a whole number from 0 to 18446744073709551615",
+                "stages line_length`",
+            ),
             (
                 "slices:\n  c4: {}\nstages:\n  - alphanumeric_share: { min: 25 }\n",
                 "p.yaml:4:32",
                 "25 is not a share",
-                "",
+                "`redpajama stages alphanumeric_share`",
             ),
-            ("slices:\n  c4: {}\nstages:\n  - pack: { shard_tokens: 0 }\n", "p.yaml:4:27", "0 is too small", ""),
+            (
+                "slices:\n  c4: {}\nstages:\n  - pack: { shard_tokens: 0 }\n",
+                "p.yaml:4:27",
+                "0 is too small",
+                "`redpajama stages pack`",
+            ),
+            (
+                "slices:\n  c4:\n    source: { language: [en] }\n",
+                "p.yaml:3:25",
+                "expected one value, not a list",
+                "`redpajama sources c4` tells its options",
+            ),
+            ("slices:\n  c4: {}\nallow_unusable: 7\n", "p.yaml:3:17", "7 is not a share", "`redpajama schema`"),
+            (
+                "slices:\n  c4: {}\ntokenizer: a\nstages:\n  - tokenize\n  - pack: {}\n",
+                "p.yaml:5:5",
+                "`tokenize` without its options",
+                "a stage is a map: `- tokenize: {}`",
+            ),
+            (
+                "slices:\n  c4:\n    stages:\n      - exact_dedup\n",
+                "p.yaml:4:9",
+                "`exact_dedup` without its options",
+                "`- exact_dedup: {}`",
+            ),
+            ("slices:\n  c4: {}\nstages:\n  - {}\n", "p.yaml:4:5", "the name of a stage is missing", "empty_text: {}"),
+            ("slices:\n  c4: {}\nstages:\n  -\n", "p.yaml:4:", "the name of a stage is missing", "empty_text: {}"),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_length: { max: 3\n  - license: {}\n",
+                "p.yaml:4:25",
+                "a whole number",
+                "is a `}`, a `]` or a quote missing?",
+            ),
+            ("slices:\n  c4: {}\nstages:\n  - [license]\n", "p.yaml:4:5", "expected a stage", "empty_text: {}"),
+            ("slices:\n\tc4: {}\n", "p.yaml:2:2", "a tab where", "indent with spaces"),
+            ("slices:\n  c4: \"x\n", "p.yaml:2:7", "a quote that is never closed", "end the text"),
+            ("slices:\n  c4: {}\n stages: 3\n", "p.yaml:3:2", "expected a key", "the same column"),
+            ("slices:\n  c4:\n    input: [*.gz]\n", "p.yaml:3:13", "a name after `*`", "put quotes around"),
             ("slices:\n  c4: {}\nstags: []\n", "p.yaml:3:1", "unknown option `stags`", "did you mean `stages`"),
             ("slices:\n  c4: {}\nslices:\n  c4: {}\n", "p.yaml:3:1", "`slices` is there twice", "keep one"),
             ("slices:\n  c4: { stages: [ tokenize: {} ] }\n", "p.yaml:2:19", "needs a tokenizer", "gpt-neox-20b"),
@@ -730,7 +932,14 @@ mod tests {
             "slices": {"c4": {"source": {"require": ["text", "url"]}}}, "a": "b=c",
         });
         assert_eq!(value, expected);
-        assert!(assign(&mut value, "stages.licence.keep=[]").is_err());
+        let hint =
+            |value: &mut serde_json::Value, assignment: &str| assign(value, assignment).unwrap_err().hint.unwrap();
+        assert_eq!(hint(&mut value, "stages.licence.keep=[]"), "it has: line_length, pack");
+        assert_eq!(
+            hint(&mut value, "stages.line_lenth.max=3"),
+            "did you mean `line_length`? it has: line_length, pack"
+        );
+        assert_eq!(hint(&mut own, "stages.licence.keep=[]"), "did you mean `license`? it has: license");
         assert!(assign(&mut value, "nothing").is_err());
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use corpus::catalog::{CATALOG, Catalog, FORMAT, SliceEntry};
 use corpus::store::Store;
 use corpus::{Counts, Digest};
+use stages::StageSpec;
 
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Commit, Ledger};
@@ -33,8 +34,22 @@ pub fn check_out(prepared: &Prepared, store: &Store, limit: Option<u64>, replace
         let most = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
         let less =
             origin.slices.iter().any(|(name, slice)| !now.contains(&name.as_str()) || most(limit) < most(slice.limit));
-        if store.has(CATALOG) && less && !replace {
-            let message = format!("{} holds a finished corpus of more slices or a larger --limit", out.display());
+        // Raw files come and go; that more than half of them are gone is more likely a slip.
+        let raw = |name: &str| {
+            prepared.plan.slices.iter().find(|slice| slice.name == name).map(|slice| {
+                prepared.plan.raw_files[slice.raw_files.clone()].iter().map(|file| file.bytes).sum::<u64>()
+            })
+        };
+        let fewer = origin.slices.iter().find(|(name, slice)| {
+            let before: u64 = slice.files.iter().map(|file| file.bytes).sum();
+            raw(name).is_some_and(|now| now > 0 && now < before / 2)
+        });
+        if store.has(CATALOG) && !replace && (less || fewer.is_some()) {
+            let what = match fewer {
+                Some((name, _)) if !less => format!("more than twice the raw bytes of slice {name}"),
+                _ => "more slices or a larger --limit".to_owned(),
+            };
+            let message = format!("{} holds a finished corpus of {what}", out.display());
             return Err(Failure::configuration(message)
                 .hint("give another folder with --output, or --replace to put the new corpus in its place"));
         }
@@ -195,7 +210,15 @@ pub fn check_allowances(prepared: &Prepared, ledger: &Ledger<'_>) -> Result<()> 
 pub fn make_catalog(plan: &Plan, ledger: &Ledger<'_>) -> Result<Catalog> {
     let mut slices = BTreeMap::new();
     for (index, slice) in plan.slices.iter().enumerate() {
-        let mut entry = SliceEntry::default();
+        let pack = slice.stages.iter().find_map(|(_, spec)| match spec {
+            StageSpec::Pack(pack) => Some(pack.append_end_of_document),
+            _ => None,
+        });
+        let mut entry = SliceEntry {
+            append_end_of_document: pack,
+            source: serde_json::to_value(&slice.source).ok(),
+            ..SliceEntry::default()
+        };
         for (label, _) in &slice.stages {
             // A stage that saw nothing is in the account too.
             entry.counts.stage(label);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use corpus::catalog::CATALOG;
 use corpus::manifest::RawRead;
 use corpus::table::DocumentReader;
 use sources::{Limits, Record, Sink};
@@ -9,7 +10,8 @@ use sources::{Limits, Record, Sink};
 use crate::cli::TrainTokenizerArgs;
 use crate::failure::{Failure, Result};
 use crate::inspect::source_for;
-use crate::report::{number, say};
+use crate::publish::PLAN;
+use crate::report::{self, say};
 use crate::size::Size;
 use crate::{export, inputs};
 
@@ -20,7 +22,13 @@ const QUEUE: usize = 4;
 pub fn train(args: &TrainTokenizerArgs) -> Result<()> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for pattern in &args.input {
-        paths.extend(inputs::expand(Path::new(""), pattern)?);
+        for path in inputs::expand(Path::new(""), pattern)? {
+            let ours = if args.slice.is_none() && path.is_dir() { documents_in(&path)? } else { Vec::new() };
+            match ours.is_empty() {
+                true => paths.push(path),
+                false => paths.extend(ours),
+            }
+        }
     }
     let (send, texts) = crossbeam_channel::bounded::<String>(QUEUE);
     let (mut count, mut bytes) = (0u64, 0u64);
@@ -51,9 +59,9 @@ pub fn train(args: &TrainTokenizerArgs) -> Result<()> {
     let tokenizer =
         stages::tokenizer::load(&output, None).map_err(|error| Failure::configuration(error.to_string()))?;
     say(&format!(
-        "{} tokens learned from {} documents, {}: {}",
-        number(u64::from(tokenizer.vocab_size())),
-        number(count),
+        "{} learned from {}, {}: {}",
+        report::count(u64::from(tokenizer.vocab_size()), "token"),
+        report::count(count, "document"),
         Size(bytes),
         args.output.display()
     ));
@@ -63,12 +71,37 @@ pub fn train(args: &TrainTokenizerArgs) -> Result<()> {
     Ok(())
 }
 
+/// The tables of documents in a folder and below, in the order of their names; of a run's folder,
+/// those of the documents that it kept.
+fn documents_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let run = folder.join("documents");
+    let is_run = [CATALOG, PLAN].iter().any(|name| folder.join(name).is_file()) && run.is_dir();
+    let mut folders = vec![if is_run { run } else { folder.to_path_buf() }];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(Failure::io("cannot list", &folder))? {
+            let entry = entry.map_err(Failure::io("cannot list", &folder))?;
+            let kind = entry.file_type().map_err(Failure::io("cannot list", &folder))?;
+            match kind.is_dir() {
+                true => folders.push(entry.path()),
+                false if is_ours(&entry.path()) => found.push(entry.path()),
+                false => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "parquet") && export::is_table(path)
+}
+
 fn read(args: &TrainTokenizerArgs, paths: &[PathBuf], send: crossbeam_channel::Sender<String>) -> Result<()> {
     let mut sending = Sending { send, left: args.max_text.0 };
     let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
     for path in paths {
-        if path.extension().is_some_and(|ending| ending == "parquet") && export::is_table(path) && args.slice.is_none()
-        {
+        if args.slice.is_none() && is_ours(path) {
             for document in DocumentReader::open(path, &[])? {
                 if !sending.text(document?.text()) {
                     return Ok(());

@@ -1,14 +1,17 @@
 //! `status` and `verify`: what a run has done, and whether all of it is as it was written.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use corpus::catalog::{CATALOG, Catalog, ShardEntry, SliceEntry};
 use corpus::shard::Shard;
-use corpus::store::Store;
-use corpus::{Counts, table};
+use corpus::store::{Output, Store};
+use corpus::{Counts, Digest, Error, table};
 
 use crate::cli::StatusArgs;
 use crate::failure::{Code, Failure, Result};
+use crate::ledger::Ledger;
 use crate::publish::{PLAN, all_counts, read_catalog, read_origin};
-use crate::report::{self, number};
+use crate::report::{self, count};
 use crate::size::Size;
 
 /// Runs `status`.
@@ -20,22 +23,30 @@ pub fn status(args: &StatusArgs) -> Result<()> {
     }
     let origin = read_origin(&store)?;
     let commits = store.list("commits")?.len();
+    let mut damaged = Vec::new();
+    check_commits(&store, None, &mut damaged)?;
     let catalog = store.has(CATALOG).then(|| read_catalog(&store)).transpose()?;
     if args.json {
         let slices: Vec<&String> = origin.slices.keys().collect();
         let counts = catalog.as_ref().map(all_counts);
         let value = serde_json::json!({
-            "pipeline": origin.pipeline, "complete": catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan), "commits": commits, "slices": slices,
-            "counts": counts,
+            "pipeline": origin.pipeline, "complete": catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan), "commits": commits,
+            "damaged": damaged, "slices": slices, "counts": counts,
         });
         report::print(&format!("{value}\n"));
         return Ok(());
     }
-    report::print(&format!("{}: pipeline {}, {commits} tasks committed\n", args.out.display(), origin.pipeline));
+    let tasks = count(commits as u64, "task");
+    report::print(&format!("{}: pipeline {}, {tasks} committed\n", args.out.display(), origin.pipeline));
+    if let Some(first) = damaged.first() {
+        let all = count(damaged.len() as u64, "fault");
+        report::say(&format!("warning: {all} in commits/: {first}; `redpajama verify` tells all and what to do"));
+    }
     for (name, slice) in &origin.slices {
         let bytes: u64 = slice.files.iter().map(|file| file.bytes).sum();
         let stages: Vec<&str> = slice.stages.iter().map(|(label, _)| label.as_str()).collect();
-        report::print(&format!("  {name}: {} raw files, {}; {}\n", slice.files.len(), Size(bytes), stages.join(" → ")));
+        let files = count(slice.files.len() as u64, "raw file");
+        report::print(&format!("  {name}: {files}, {}; {}\n", Size(bytes), stages.join(" → ")));
     }
     let current = catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan);
     let Some(catalog) = catalog else {
@@ -49,10 +60,10 @@ pub fn status(args: &StatusArgs) -> Result<()> {
     for (name, slice) in &catalog.slices {
         let sizes: u64 = slice.outputs().map(|output| output.bytes).sum();
         report::print(&format!(
-            "\n{name}: {} tokens in {} shards, {} files, {}\n{}",
-            number(slice.counts.tokens),
-            slice.shards.len(),
-            slice.outputs().count(),
+            "\n{name}: {} in {}, {}, {}\n{}",
+            count(slice.counts.tokens, "token"),
+            count(slice.shards.len() as u64, "shard"),
+            count(slice.outputs().count() as u64, "file"),
             Size(sizes),
             report::account(&slice.counts)
         ));
@@ -69,7 +80,7 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
         faults.push(format!("{}: was changed since it was written", store.path(CATALOG).display()));
     }
     let mut bytes = 0;
-    let mut files = 0;
+    let mut files = 0u64;
     for output in catalog.outputs() {
         files += 1;
         bytes += output.bytes;
@@ -79,21 +90,31 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
     }
     // What is damaged by its digest need not be opened to know it.
     if faults.is_empty() {
-        let origin = read_origin(&store)?;
+        // A plan that is not finished yet says nothing of the catalog.
+        let origin = read_origin(&store).ok().filter(|origin| origin.plan == catalog.plan);
         for (name, slice) in &catalog.slices {
-            let stages = origin.slices.get(name).map(|slice| slice.stages.as_slice()).unwrap_or_default();
-            let pack = stages.iter().find_map(|(_, stage)| stage["options"].get("pack"));
-            let ends = pack.is_some_and(|pack| pack["append_end_of_document"] == true);
-            check_slice(&store, &catalog, name, slice, ends, &mut faults)?;
+            let ends = slice.append_end_of_document.or_else(|| {
+                let stages = &origin.as_ref()?.slices.get(name)?.stages;
+                let pack = stages.iter().find_map(|(_, stage)| stage["options"].get("pack"))?;
+                pack["append_end_of_document"].as_bool()
+            });
+            if ends.is_none() && !slice.shards.is_empty() {
+                report::say(&format!(
+                    "warning: {name}: not checked whether documents end with the end-of-document token: neither the \
+                     catalog nor a plan of it says whether they should"
+                ));
+            }
+            check_slice(&store, &catalog, name, slice, ends == Some(true), &mut faults)?;
         }
     }
-    let known: std::collections::BTreeSet<&str> = catalog.outputs().map(|output| output.name.as_str()).collect();
     let mut strangers = Vec::new();
+    let commits = check_commits(&store, Some(&catalog), &mut faults)?;
+    let known: BTreeSet<&str> = catalog.outputs().map(|output| output.name.as_str()).collect();
     for folder in ["documents", "dropped", "shards"] {
         strangers.extend(store.list(folder)?.into_iter().filter(|name| !known.contains(name.as_str())));
     }
     if args.json {
-        let value = serde_json::json!({ "files": files, "bytes": bytes, "faults": faults, "strangers": strangers });
+        let value = serde_json::json!({ "files": files, "commits": commits, "bytes": bytes, "faults": faults, "strangers": strangers });
         report::print(&format!("{value}\n"));
     }
     for name in strangers.iter().take(5) {
@@ -103,10 +124,12 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
         if !args.json {
             let counts = all_counts(&catalog);
             report::print(&format!(
-                "{files} files, {}: every digest and every count is right; {} documents kept, {} tokens\n",
+                "{}, {}, and {}: every digest and every count is right; {} kept, {}\n",
+                count(files, "file"),
                 Size(bytes),
-                number(counts.kept.documents),
-                number(counts.tokens)
+                count(commits, "commit"),
+                count(counts.kept.documents, "document"),
+                count(counts.tokens, "token")
             ));
         }
         return Ok(());
@@ -114,8 +137,41 @@ pub fn verify(args: &StatusArgs) -> Result<()> {
     let shown = faults.iter().take(20).cloned().collect::<Vec<_>>().join("\n  ");
     let more = faults.len().saturating_sub(20);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    Err(Failure::new(Code::Damaged, format!("{} faults\n  {shown}{more}", faults.len()))
+    Err(Failure::new(Code::Damaged, format!("{}\n  {shown}{more}", count(faults.len() as u64, "fault")))
         .hint("remove the damaged files and run the same `build` again: it makes what is missing, with the same bytes"))
+}
+
+/// Reads every commit, which a build goes on from; what is damaged becomes a fault. Gives the number
+/// of commits.
+fn check_commits(store: &Store, catalog: Option<&Catalog>, faults: &mut Vec<String>) -> Result<u64> {
+    let published: BTreeMap<&str, &Output> = match catalog {
+        Some(catalog) => catalog.outputs().map(|output| (output.name.as_str(), output)).collect(),
+        None => BTreeMap::new(),
+    };
+    let ledger = Ledger::new(store);
+    let mut commits = 0;
+    for name in store.list("commits")? {
+        let task = name.strip_prefix("commits/").and_then(|name| name.strip_suffix(".json")?.parse::<Digest>().ok());
+        let Some(task) = task else { continue };
+        commits += 1;
+        let mut fault = |what: &str| faults.push(format!("{}: {what}", store.path(&name).display()));
+        match ledger.commit_of(&task) {
+            Err(Error::Io { source, .. }) => fault(&format!("cannot be read: {source}")),
+            Err(error) => faults.push(error.to_string()),
+            // Another run may have swept it since.
+            Ok(None) => {}
+            Ok(Some(commit)) => {
+                let differs =
+                    commit.published().find(|output| published.get(&*output.name).is_some_and(|known| known != output));
+                if let Some(output) = differs {
+                    fault(&format!("names {} with another length or digest than the catalog", output.name));
+                } else if let Some(imbalance) = commit.counts.imbalance() {
+                    fault(&imbalance);
+                }
+            }
+        }
+    }
+    Ok(commits)
 }
 
 fn check_slice(

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::io::Read;
+use std::process::Command;
 
-use crate::support::{Folder, root, tokenizer};
+use corpus::catalog::Catalog;
+
+use crate::support::{Folder, root, said, tokenizer};
 
 fn finished() -> Folder {
     let folder = Folder::new();
@@ -21,6 +24,14 @@ fn file(folder: &Folder, name: &str, ending: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// What lies in a folder, hidden or not.
+fn names(folder: &Folder, name: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder.path(name)).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn every_file_that_we_write_can_be_inspected() {
     let folder = finished();
@@ -34,6 +45,7 @@ fn every_file_that_we_write_can_be_inspected() {
         ("out/between", ".sketches", "120 sketches"),
         ("out/between", ".findings", "kept: raw file 0 record"),
         ("out/commits", ".json", "\"counts\""),
+        ("out", "metrics.jsonl", "── run_started\n"),
         ("out", "catalog.json", "\"pipeline\": \"p\""),
         ("out", "plan.json", "\"pipeline\": \"p\""),
         ("raw", ".json.gz", "c4/c4-00000.json.gz#0"),
@@ -84,10 +96,188 @@ fn an_export_is_the_original_s_lines_in_manifest_order() {
         (file.parse::<u32>().unwrap(), record.parse::<u32>().unwrap())
     };
     assert!(urls.is_sorted_by_key(order), "{urls:?}");
-    // Nothing lies beside them.
-    assert_eq!(fs::read_dir(folder.path("lines")).unwrap().count(), 6);
+    // Nothing lies beside them but the note of whose they are.
+    assert_eq!(names(&folder, "lines").len(), 7);
+    assert!(folder.path("lines/.export.json").is_file());
     // An export is no output of the run.
     folder.fine("verify out");
+}
+
+#[test]
+fn an_export_never_touches_what_is_not_its_own() {
+    let folder = finished();
+    // The run's own folders, which the next build sweeps.
+    for to in ["out", "out/shards", "out/documents/c4", "out/commits/x", "out/between", "out/new/../dropped/c4"] {
+        let said = folder.ends(&format!("export out --to {to}"), 64);
+        assert!(said.err.contains("cannot export to") && said.err.contains("out/export/jsonl"), "{to}: {}", said.err);
+    }
+    assert_eq!(names(&folder, "out/shards"), ["c4"]);
+    assert!(!folder.path("out/new").exists());
+    // Another corpus' export, and files of such a name that nobody tells of.
+    folder.fine("build p.yaml --input raw/c4-00000.json.gz --output other");
+    folder.fine("export other --to lines");
+    let before = (names(&folder, "lines"), fs::read(folder.path("lines/c4-00000.jsonl.zst")).unwrap());
+    let said = folder.ends("export out --to lines", 64);
+    assert!(said.err.contains("lines holds c4-00000.jsonl.zst, an export of pipeline p in "), "{}", said.err);
+    assert!(said.err.contains("hint: give an empty or a new folder"), "{}", said.err);
+    assert_eq!(before, (names(&folder, "lines"), fs::read(folder.path("lines/c4-00000.jsonl.zst")).unwrap()));
+    folder.write("mine/c4-00009.jsonl.zst", "precious");
+    let said = folder.ends("export out --to mine", 64);
+    assert!(said.err.contains("mine holds c4-00009.jsonl.zst, which no export of this run wrote"), "{}", said.err);
+    assert_eq!(names(&folder, "mine"), ["c4-00009.jsonl.zst"]);
+    // What lies there under other names stays.
+    folder.write("all/letters.txt", "dear");
+    let said = folder.fine("export out --to all");
+    assert!(said.err.contains("documents in 6 files in all"), "{}", said.err);
+    assert_eq!(names(&folder, "all").len(), 8);
+    // An earlier state of the same run is replaced whole.
+    folder.fine("build p.yaml --input raw/c4-00000.json.gz --output out --replace");
+    let said = folder.fine("export out --to all");
+    assert!(said.err.contains("documents in 1 file in all"), "{}", said.err);
+    assert_eq!(names(&folder, "all"), [".export.json", "c4-00000.jsonl.zst", "letters.txt"]);
+    // An export is raw files of the same slice, without its note.
+    folder.fine("build p.yaml --input all/c4-00000.jsonl.zst --output again");
+    folder.fine("verify out");
+}
+
+#[test]
+fn an_export_to_a_full_disk_leaves_nothing_behind() {
+    let folder = finished();
+    let small = folder.path("small");
+    fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k", "none"]).arg(&small).output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        eprintln!("skipped: this user may not mount a small file system");
+        return;
+    }
+    let said = folder.run("export out --to small");
+    let left = names(&folder, "small");
+    Command::new("umount").arg(&small).status().unwrap();
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("No space left"), "{}", said.err);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn without_its_plan_a_finished_run_is_verified_exported_and_inspected() {
+    let folder = finished();
+    fs::remove_file(folder.path("out/plan.json")).unwrap();
+    let said = folder.fine("verify out");
+    assert!(!said.err.contains("not checked"), "{}", said.err);
+    folder.fine("export out");
+    for (name, ending, shows) in [
+        ("out/documents/c4", ".parquet", "c4/c4-00000.json.gz#0"),
+        ("out/shards/c4", ".bin", "not decoded"),
+        ("out/shards/c4", ".provenance.parquet", "offset: 0"),
+    ] {
+        let said = folder.fine(&format!("inspect {}", file(&folder, name, ending)));
+        assert!(said.out.contains(shows), "{}", said.out);
+    }
+    folder.ends("inspect out", 2);
+}
+
+/// A changed plan whose run was stopped says nothing of the corpus that stands.
+#[test]
+fn verify_judges_a_catalog_by_what_it_says_and_not_by_a_newer_plan() {
+    let folder = finished();
+    let plan = folder.path("out/plan.json");
+    let text = fs::read_to_string(&plan).unwrap();
+    assert!(text.contains("\"append_end_of_document\": true"), "{text}");
+    let shards = file(&folder, "out/shards/c4", ".bin");
+    folder.pipeline("p.yaml", "exact_dedup: {}, tokenize: {}, pack: { append_end_of_document: false }");
+    folder.fine("build p.yaml --input raw --output out");
+    assert_ne!(shards, file(&folder, "out/shards/c4", ".bin"));
+    fs::write(&plan, text).unwrap();
+    folder.fine("verify out");
+    // A catalog of before it said so, with a plan of another run: the one check is left out.
+    let catalog = folder.path("out/catalog.json");
+    let mut old: Catalog = serde_json::from_value(folder.catalog("out")).unwrap();
+    for slice in old.slices.values_mut() {
+        (slice.append_end_of_document, slice.source) = (None, None);
+    }
+    fs::write(&catalog, serde_json::to_vec_pretty(&old.sealed()).unwrap()).unwrap();
+    let said = folder.fine("verify out");
+    assert!(said.err.contains("warning: c4: not checked whether documents end with"), "{}", said.err);
+    folder.fine("export out");
+}
+
+#[test]
+fn a_damaged_commit_is_a_fault() {
+    let folder = finished();
+    let commit = file(&folder, "out/commits", ".json");
+    let whole = fs::read_to_string(&commit).unwrap();
+    for (text, says) in [(whole[..whole.len() / 2].to_owned(), "is no commit"), (whole.replace("1", "2"), "")] {
+        fs::write(&commit, text).unwrap();
+        let said = folder.ends("verify out", 65);
+        assert!(said.err.contains("1 fault\n") && said.err.contains(says), "{}", said.err);
+        assert!(said.err.contains(commit.rsplit('/').next().unwrap()), "{}", said.err);
+        assert!(said.err.contains("hint: remove the damaged files"), "{}", said.err);
+        let said = folder.fine("status out");
+        assert!(said.err.contains("1 fault in commits/"), "{}", said.err);
+    }
+    // The way out that the hint names.
+    fs::remove_file(&commit).unwrap();
+    folder.fine("build p.yaml --input raw --output out --keep-between");
+    assert_eq!(fs::read_to_string(&commit).unwrap(), whole);
+    let said = folder.fine("verify out");
+    assert!(said.out.contains("and 15 commits: every digest"), "{}", said.out);
+}
+
+#[test]
+fn output_that_is_lost_is_a_failure() {
+    let folder = finished();
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for arguments in
+        ["verify out", "build p.yaml --input raw --output out --json", "schema", "status out", "--help", "stages"]
+    {
+        let said = said(folder.command(arguments).stdout(full()).output().unwrap());
+        assert_eq!(said.code, 1, "{arguments}: {}", said.err);
+        let says = "error: cannot write to standard output: No space left on device";
+        assert!(said.err.contains(says), "{arguments}: {}", said.err);
+    }
+    // Whoever has read enough may go.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = said(folder.command("schema").stdout(writer).output().unwrap());
+    assert!(said.code == 0 && said.err.is_empty(), "{}", said.err);
+}
+
+#[test]
+fn a_tokenizer_learns_from_a_folder_of_our_documents() {
+    let folder = finished();
+    for (number, input) in ["out/documents", "out/documents/c4", "out"].into_iter().enumerate() {
+        let said = folder.fine(&format!("train-tokenizer {input} --vocab-size 300 --output {number}.json"));
+        let documents = folder.kept("out", "c4");
+        assert!(said.err.contains(&format!("300 tokens learned from {documents} documents")), "{}", said.err);
+        assert_eq!(fs::read(folder.path("0.json")).unwrap(), fs::read(folder.path(&format!("{number}.json"))).unwrap());
+    }
+}
+
+#[test]
+fn a_raw_file_is_read_by_its_source_whatever_its_name() {
+    let folder = Folder::new();
+    folder.write("MyFiles/c4.bin", crate::support::record("In a file of that name."));
+    let said = folder.fine("inspect MyFiles/c4.bin --slice c4");
+    assert!(said.out.contains("In a file of that name."), "{}", said.out);
+    folder.write("MyFiles/20B_tokenizer.json", "{}");
+    let said = folder.ends("inspect MyFiles/20B_tokenizer.json", 2);
+    assert!(said.err.contains("which slice is MyFiles/20B_tokenizer.json?"), "{}", said.err);
+}
+
+#[test]
+fn a_pipeline_that_is_no_file_is_called_what_it_is() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("pipes")).unwrap();
+    let said = folder.ends("build pipes", 2);
+    assert!(said.err.contains("error: pipes is a folder, and a pipeline is a file\nhint: name a"), "{}", said.err);
+    let said = folder.ends("build /dev/null", 2);
+    assert!(said.err.contains("/dev/null is a device or a pipe"), "{}", said.err);
+    // A folder of raw files does not hide the pipeline of that name.
+    fs::create_dir(folder.path("c4")).unwrap();
+    folder.fine("build c4 --print");
+    let said = folder.ends("build github --print --set stages.line_lenth.max=3", 2);
+    assert!(said.err.contains("no stage `line_lenth` in this pipeline"), "{}", said.err);
+    assert!(said.err.contains("did you mean `line_length`? it has: license, "), "{}", said.err);
 }
 
 #[test]
