@@ -22,6 +22,10 @@ const ENDINGS: [&str; 5] = ["", ".gz", ".zst", ".bz2", ".xz"];
 const OTHER_TABLES: [&str; 7] =
     ["-Badges.7z", "-Comments.7z", "-PostHistory.7z", "-PostLinks.7z", "-Tags.7z", "-Users.7z", "-Votes.7z"];
 
+fn is_other_table(name: &str) -> bool {
+    OTHER_TABLES.iter().any(|other| name.ends_with(other))
+}
+
 fn is_table(name: &str, table: &str) -> bool {
     name.strip_prefix(table).is_some_and(|ending| ENDINGS.contains(&ending))
 }
@@ -55,7 +59,8 @@ fn with_users(mut site: RawFile, slice: &str, users: Option<PathBuf>) -> corpus:
 /// The sites that lie at a path, in the order of their names.
 pub fn find(slice: &str, path: &Path, base: &Path) -> corpus::Result<Vec<RawFile>> {
     if !fs::metadata(path).map_err(Error::io("cannot read", path))?.is_dir() {
-        return Ok(vec![raw_file(slice, path, base)?]);
+        let is_other = is_other_table(&path.to_string_lossy());
+        return if is_other { Ok(Vec::new()) } else { Ok(vec![raw_file(slice, path, base)?]) };
     }
     let mut found = Vec::new();
     gather(slice, path, base, &mut Vec::new(), &mut found)?;
@@ -83,7 +88,7 @@ fn gather(
     inside.push(real);
     for entry in format::entries(folder)? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_archive = name.ends_with(".7z") && !OTHER_TABLES.iter().any(|other| name.ends_with(other));
+        let is_archive = name.ends_with(".7z") && !is_other_table(&name);
         if entry.is_dir() {
             gather(slice, &entry, base, inside, found)?;
         } else if is_archive && entry.is_file() {

@@ -83,6 +83,7 @@ fn a_folder_of_sites_is_read_site_by_site() {
     for name in ["so.example-Posts.7z", "so.example-Users.7z", "so.example-Votes.7z", "readme.txt", "Sites.xml"] {
         put(&folder, name, b"");
     }
+    assert_eq!(find("stack_exchange", &folder.path().join("so.example-Votes.7z")), []);
     put(&folder, "deep/er/Posts.xml.bz2", b"");
     assert_eq!(
         names(&find("stack_exchange", folder.path())),
