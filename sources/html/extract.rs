@@ -61,6 +61,9 @@ const LONG: u32 = 80;
 /// Letters that a sentence has at least.
 const SENTENCE: u32 = 25;
 
+/// Letters below which a page has no text to speak of, and gives what else it has.
+const FEW: u32 = 200;
+
 struct Page<'a> {
     tree: &'a Tree<'a>,
     blocks: Vec<Block>,
@@ -72,15 +75,15 @@ impl<'a> Page<'a> {
     fn of(tree: &'a Tree<'a>) -> Page<'a> {
         let blocks = blocks(tree);
         let mut page = Page { tree, blocks, prose: Vec::new() };
-        page.weigh(&|_| true);
+        page.weigh(&|block, _| block.prose);
         page
     }
 
-    /// Sums up prose, element by element, of the blocks that count.
-    fn weigh(&mut self, counts: &dyn Fn(&Block) -> bool) {
+    /// Sums up what blocks weigh, element by element.
+    fn weigh(&mut self, weight: &dyn Fn(&Block, Tag) -> u32) {
         let mut prose = vec![0u32; self.tree.nodes.len()];
-        for block in self.blocks.iter().filter(|block| counts(block)) {
-            prose[block.around as usize] += block.prose;
+        for block in &self.blocks {
+            prose[block.around as usize] += weight(block, self.tree.nodes[block.around as usize].tag);
         }
         for node in (1..prose.len()).rev() {
             let parent = self.tree.parent(node);
@@ -94,12 +97,25 @@ impl<'a> Page<'a> {
         let is_dropped = |block: &Block| dropped[block.around as usize];
         let blocks = std::mem::take(&mut self.blocks);
         self.blocks = blocks.into_iter().filter(|block| !is_dropped(block)).collect();
-        self.weigh(&|_| true);
+        self.weigh(&|block, tag| match tag {
+            _ if block.prose > 0 => block.prose,
+            // Code, items and short paragraphs are some of a text.
+            Tag::Pre | Tag::P | Tag::Li | Tag::Dd | Tag::Dt | Tag::Td if block.linked * 3 < block.letters => {
+                (block.letters - block.linked) / 2
+            }
+            _ => 0,
+        });
         let main = self.main();
         let (from, to) = (main as u32, self.tree.nodes[main].end);
         let within: Vec<Block> =
             self.blocks.iter().filter(|block| block.from >= from && block.from < to).copied().collect();
         let kept = self.judge(&within);
+        let stays: u32 = within.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(block, _)| block.letters).sum();
+        let all: u32 = self.blocks.iter().map(|block| block.letters).sum();
+        if stays < FEW && stays < all / 2 {
+            // A page of links, or of a few words: all that does not call itself boilerplate.
+            return self.write(&self.blocks, &vec![true; self.blocks.len()]);
+        }
         self.write(&within, &kept)
     }
 
@@ -125,7 +141,9 @@ impl<'a> Page<'a> {
             if node.marks.has(Marks::CONTENT) && share * 2 > total {
                 content_until = content_until.max(node.end as usize);
             }
-            let limit = if node.marks.has(Marks::BOILERPLATE) {
+            let limit = if matches!(node.tag, Tag::Article | Tag::Main) {
+                continue;
+            } else if node.marks.has(Marks::BOILERPLATE) {
                 total / 2
             } else if node.marks.has(Marks::COMMENTS) {
                 if beside_comments > 400 { total } else { total / 2 }
@@ -136,7 +154,8 @@ impl<'a> Page<'a> {
             } else {
                 continue;
             };
-            dropped[at] = node.tag.kind() == Kind::Block && share <= limit;
+            let is_place = node.tag.kind() == Kind::Block || node.tag == Tag::Custom;
+            dropped[at] = is_place && node.tag.heading().is_none() && share <= limit;
         }
         dropped
     }
@@ -145,6 +164,9 @@ impl<'a> Page<'a> {
     fn main(&self) -> usize {
         let nodes = &self.tree.nodes;
         let mut main = 0;
+        while let Some(content) = self.content(main) {
+            main = content;
+        }
         loop {
             let mut child = main + 1;
             let mut best = (0, 0);
@@ -156,7 +178,7 @@ impl<'a> Page<'a> {
             }
             let (child, prose) = best;
             let node = nodes[child];
-            let percent = if node.marks.has(Marks::CONTENT) { 50 } else { 80 };
+            let percent = if node.marks.has(Marks::CONTENT) { 50 } else { 88 };
             let is_room = matches!(
                 node.tag,
                 Tag::Div
@@ -181,10 +203,36 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// The one element in another that calls itself the content and has a good part of the prose.
+    fn content(&self, main: usize) -> Option<usize> {
+        let nodes = &self.tree.nodes;
+        let all = u64::from(self.prose[main]);
+        let mut found = None;
+        let mut at = main + 1;
+        while at < nodes[main].end as usize {
+            let prose = u64::from(self.prose[at]);
+            if prose * 10 < all || prose < 250 {
+                // Too little; and so is all that is in it.
+                at = nodes[at].end as usize;
+                continue;
+            }
+            if nodes[at].marks.has(Marks::CONTENT) {
+                if found.is_some() || prose * 10 < all * 3 {
+                    return None;
+                }
+                found = Some(at);
+                at = nodes[at].end as usize;
+                continue;
+            }
+            at += 1;
+        }
+        found
+    }
+
     /// Which blocks of the main element are kept.
     fn judge(&self, blocks: &[Block]) -> Vec<bool> {
         let nodes = &self.tree.nodes;
-        let lists = self.lists(blocks);
+        let (lists, rows) = self.lists(blocks);
         let has_prose = blocks.iter().any(|block| block.prose > 0);
         let mut kept = vec![false; blocks.len()];
         for (place, block) in blocks.iter().enumerate() {
@@ -195,14 +243,15 @@ impl<'a> Page<'a> {
             if lists[block.around as usize] {
                 continue;
             }
-            let links = f64::from(block.linked) / f64::from(block.letters.max(1));
+            let is_mostly_links = block.linked * 5 > block.letters * 3;
             kept[place] = match tag {
                 Tag::Pre => true,
                 _ if block.prose > 0 => true,
-                Tag::P | Tag::Li | Tag::Dd | Tag::Dt | Tag::Td | Tag::Th | Tag::Blockquote | Tag::Caption => {
-                    links < 0.6
-                }
-                _ => links < 0.3 && (!has_prose || block.letters >= SENTENCE),
+                // A list and a row stay whole: a film's title may be a link, its plot is none.
+                Tag::Li => true,
+                Tag::Td | Tag::Th => !is_mostly_links || rows[nodes[block.around as usize].parent as usize],
+                Tag::P | Tag::Dd | Tag::Dt | Tag::Blockquote | Tag::Caption => !is_mostly_links,
+                _ => block.linked * 3 < block.letters && (!has_prose || block.letters >= SENTENCE),
             };
         }
         // A heading stays for what stays below it, up to the next of its level or above.
@@ -228,8 +277,8 @@ impl<'a> Page<'a> {
         kept
     }
 
-    /// Elements in a list or a table that is mostly links.
-    fn lists(&self, blocks: &[Block]) -> Vec<bool> {
+    /// Elements in a list or a table that is mostly links, and rows of some length that are not.
+    fn lists(&self, blocks: &[Block]) -> (Vec<bool>, Vec<bool>) {
         let nodes = &self.tree.nodes;
         let mut sums = vec![(0u32, 0u32, 0u32); nodes.len()];
         for block in blocks {
@@ -242,13 +291,15 @@ impl<'a> Page<'a> {
             *sum = (sum.0.saturating_add(letters), sum.1.saturating_add(linked), sum.2.saturating_add(count));
         }
         let mut lists = vec![false; nodes.len()];
+        let mut rows = vec![false; nodes.len()];
         for at in 1..nodes.len() {
             let (letters, linked, count) = sums[at];
             let is_list = matches!(nodes[at].tag, Tag::Ul | Tag::Ol | Tag::Dl | Tag::Table | Tag::Menu);
             let is_links = linked * 2 > letters && letters < count * LONG;
             lists[at] = lists[nodes[at].parent as usize] || (is_list && is_links);
+            rows[at] = nodes[at].tag == Tag::Tr && linked * 5 < letters * 3 && letters < 10 * LONG;
         }
-        lists
+        (lists, rows)
     }
 
     fn write(&self, blocks: &[Block], kept: &[bool]) -> String {

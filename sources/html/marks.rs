@@ -55,10 +55,12 @@ impl<'a> Seen<'a> {
         if start.hidden || is_hidden(start.style) {
             marks = marks.with(Marks::HIDDEN);
         }
-        for names in [start.class, start.id] {
-            if !names.is_empty() {
-                marks = marks.with(*self.0.entry(names).or_insert_with(|| of_names(names)));
-            }
+        if !start.class.is_empty() {
+            marks = marks.with(*self.0.entry(start.class).or_insert_with(|| of_names(start.class)));
+        }
+        // A heading's id is its words.
+        if !start.id.is_empty() && tag.heading().is_none() {
+            marks = marks.with(*self.0.entry(start.id).or_insert_with(|| of_names(start.id)));
         }
         match start.role {
             "navigation" | "complementary" | "search" | "menu" | "menubar" | "dialog" | "alertdialog" | "toolbar"
@@ -69,6 +71,9 @@ impl<'a> Seen<'a> {
         }
         if start.itemprop.eq_ignore_ascii_case("articleBody") {
             marks = marks.with(Marks::CONTENT);
+        }
+        if tag == Tag::Sup && start.class.contains("reference") {
+            marks = marks.with(Marks::CLUTTER);
         }
         match tag {
             Tag::Nav | Tag::Aside => marks.with(Marks::BOILERPLATE),
@@ -100,27 +105,44 @@ fn is_hidden(style: &str) -> bool {
 fn of_names(names: &str) -> Marks {
     let mut marks = Marks::NONE;
     let names = names.get(..LONGEST).unwrap_or(if names.len() < LONGEST { names } else { "" });
-    let mut word = String::new();
+    let mut whole = String::new();
     for name in names.split_ascii_whitespace() {
-        let mut whole = String::with_capacity(name.len());
-        let mut before_lower = false;
+        whole.clear();
+        // Where words begin in `whole`.
+        let mut begins = [0; WORDS + 1];
+        let mut count = 0;
+        let mut before = '-';
         for letter in name.chars() {
-            let begins = letter.is_ascii_uppercase() && before_lower;
-            if !letter.is_ascii_alphanumeric() || begins {
-                marks = marks.with(of_word(&word));
-                word.clear();
-            }
             if letter.is_ascii_alphanumeric() {
-                word.push(letter.to_ascii_lowercase());
+                if !before.is_ascii_alphanumeric() || (letter.is_ascii_uppercase() && before.is_ascii_lowercase()) {
+                    if let Some(begin) = begins.get_mut(count) {
+                        *begin = whole.len();
+                    }
+                    count += 1;
+                }
                 whole.push(letter.to_ascii_lowercase());
             }
-            before_lower = letter.is_ascii_lowercase();
+            before = letter;
         }
-        marks = marks.with(of_word(&word)).with(of_whole(&whole));
-        word.clear();
+        marks = marks.with(of_whole(&whole));
+        // A name of many words is a title: `why-we-share-cookies`.
+        if count > WORDS {
+            continue;
+        }
+        for (place, begin) in begins[..count].iter().enumerate() {
+            let end = if place + 1 < count { begins[place + 1] } else { whole.len() };
+            let word = &whole[*begin..end];
+            marks = marks.with(of_word(word));
+            if place + 1 == count {
+                marks = marks.with(of_last_word(word));
+            }
+        }
     }
     marks
 }
+
+/// Words that a name of a place has at most.
+const WORDS: usize = 3;
 
 /// A word of a name, as in `site-nav` or `siteNav`.
 fn of_word(word: &str) -> Marks {
@@ -133,15 +155,22 @@ fn of_word(word: &str) -> Marks {
         | "adverts" | "advertisement" | "advertising" | "ad" | "ads" | "adsense" | "sponsor" | "sponsored"
         | "sponsors" | "banner" | "popup" | "modal" | "overlay" | "lightbox" | "related" | "recommended"
         | "recommendations" | "recirc" | "outbrain" | "taboola" | "trending" | "popular" | "mostread" | "widget"
-        | "widgets" | "tags" | "taglist" | "masthead" | "copyright" | "disclaimer" | "paywall" | "tooltip"
-        | "carousel" | "ticker" | "byline" | "author" | "authors" | "bio" | "dateline" | "timestamp" | "meta"
-        | "metadata" | "postmeta" | "credit" | "credits" | "rating" | "ratings" | "print" | "printfriendly"
-        | "donate" | "teaser" | "follow" | "feedback" | "sitemap" | "blogroll" | "archives" | "prevnext"
-        | "nocontent" => Marks::BOILERPLATE,
+        | "widgets" | "masthead" | "copyright" | "disclaimer" | "carousel" | "ticker" | "printfriendly" | "donate"
+        | "sitemap" | "blogroll" | "prevnext" | "nocontent" => Marks::BOILERPLATE,
         "comment" | "comments" | "commentlist" | "disqus" | "respond" | "livefyre" | "replies" | "discussion" => {
             Marks::COMMENTS
         }
         "footer" | "header" | "foot" | "colophon" => Marks::EDGE,
+        _ => Marks::NONE,
+    }
+}
+
+/// A word that says so at the end of a name alone: `post-author`, but not `author-jane`.
+fn of_last_word(word: &str) -> Marks {
+    match word {
+        "tags" | "taglist" | "author" | "authors" | "bio" | "byline" | "dateline" | "timestamp" | "meta"
+        | "metadata" | "postmeta" | "credit" | "credits" | "rating" | "ratings" | "follow" | "feedback" | "tooltip"
+        | "teaser" | "archives" => Marks::BOILERPLATE,
         _ => Marks::NONE,
     }
 }
@@ -153,7 +182,7 @@ fn of_whole(name: &str) -> Marks {
         | "entrycontent" | "entrybody" | "storybody" | "storycontent" | "storytext" | "bodycontent" | "mainarticle"
         | "blogpost" | "bodytext" | "newscontent" | "newsbody" | "newstext" | "contentbody" | "mwcontenttext"
         | "mwparseroutput" | "articlebodycontent" | "maincontent" | "markdownbody" | "hentry" => Marks::CONTENT,
-        "mweditsection" | "editsection" | "reference" | "headerlink" | "anchorlink" | "visuallyhidden" | "sronly"
+        "mweditsection" | "editsection" | "headerlink" | "anchorlink" | "visuallyhidden" | "sronly"
         | "screenreadertext" | "screenreaderonly" | "mwjumplink" | "mwcitebacklink" | "nodisplay" => Marks::CLUTTER,
         _ if name.len() > 8
             && [

@@ -24,9 +24,8 @@ macro_rules! tags {
             /// How it behaves.
             pub fn kind(self) -> Kind {
                 match self {
-                    Tag::Text | Tag::Other => Kind::Inline,
-                    Tag::Custom => Kind::Block,
-                    $(Tag::$tag => Kind::$kind,)*
+                    Tag::Text | Tag::Other | Tag::Custom => Kind::Inline,
+                                        $(Tag::$tag => Kind::$kind,)*
                 }
             }
         }
@@ -52,6 +51,7 @@ tags! {
     A b"a" Inline,
     Abbr b"abbr" Inline,
     Address b"address" Block,
+    Annotation b"annotation" Unread,
     Area b"area" Void,
     Article b"article" Block,
     Aside b"aside" Block,
@@ -162,7 +162,7 @@ impl Tag {
     /// Whether its start ends an open `<p>`.
     pub fn ends_paragraph(self) -> bool {
         self.kind() == Kind::Block
-            && !matches!(self, Tag::Custom | Tag::Html | Tag::Body | Tag::Caption)
+            && !matches!(self, Tag::Html | Tag::Body | Tag::Caption)
             && !matches!(self, Tag::Td | Tag::Th | Tag::Tr | Tag::Tbody | Tag::Thead | Tag::Tfoot)
             || self == Tag::Hr
     }
