@@ -52,6 +52,18 @@ pub fn arxiv(bytes: &[u8]) {
     }
 }
 
+/// Finds the main text of a page.
+pub fn html_extract(bytes: &[u8]) {
+    crate::html::main_text(&String::from_utf8_lossy(bytes));
+}
+
+/// Decodes an HTTP response, and finds the main text of what it holds.
+pub fn http_response(bytes: &[u8]) {
+    if let Ok(page) = crate::html::page(bytes, "https://page.example.jp/a", 1 << 20) {
+        crate::html::main_text(&page.text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     type Target = fn(&[u8]);
@@ -59,7 +71,9 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 6] = [
+        let targets: [(&str, Target); 8] = [
+            ("html_extract", super::html_extract),
+            ("http_response", super::http_response),
             ("arxiv", super::arxiv),
             ("wikipedia", super::wikipedia),
             ("wikitext", super::wikitext),
