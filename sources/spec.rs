@@ -303,7 +303,7 @@ sources! {
     ],
     example "stack_exchange: { source: { largest: 28 } }";
 
-    Wikipedia, "wikipedia", version 1,
+    Wikipedia, "wikipedia", version 2,
     about "Wikipedia: articles of all languages",
     formats [
         "XML dumps of pages, plain or in gzip, zstd, bzip2 or xz (`enwiki-20230320-pages-articles.xml.bz2`), in UTF-8 or UTF-16",

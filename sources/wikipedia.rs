@@ -3,14 +3,17 @@
 mod clean;
 mod dump;
 mod entities;
+mod inline;
 mod inside;
 mod links;
 mod markup;
 mod multistream;
 mod names;
+mod options;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod xml;
 
 use std::fmt::Write;
@@ -25,8 +28,12 @@ use serde::{Deserialize, Serialize};
 use crate::format::{self, Reading};
 use crate::raw::{Content, Damage, Raw};
 use crate::{Limits, Result, Sink, Source, sevenz};
+use clean::Rules;
 use dump::{Dump, Entry, Page, Site, Wikitext};
 use names::Names;
+pub use options::{
+    Addresses, Categories, Formulas, Headings, Languages, Leftovers, Lists, Revision, SideBySide, Templates,
+};
 
 /// Reads `pages-articles`, `pages-meta-current` and `pages-meta-history` dumps as
 /// <https://dumps.wikimedia.org> publishes them: plain, in bzip2 or another compression, or in 7z.
@@ -48,40 +55,20 @@ pub struct Wikipedia {
     pub addresses: Addresses,
     /// Which files and references go where several stand side by side within other markup.
     pub side_by_side: SideBySide,
-}
-
-/// Which revision of a page counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Revision {
-    /// The last one in the dump.
-    #[default]
-    Last,
-    /// The first one: the original's.
-    First,
-}
-
-/// How addresses of pages are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Addresses {
-    /// As the wiki itself writes them, `/wiki/New_York`.
-    #[default]
-    Underscores,
-    /// With spaces as `%20`: the original's.
-    Quoted,
-}
-
-/// Which of several files or references go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SideBySide {
-    /// All.
-    #[default]
-    All,
-    /// The first, the third and so on, because a list is walked through while it is cut: the
-    /// original's.
-    EveryOther,
+    /// What becomes of links to categories.
+    pub categories: Categories,
+    /// What becomes of links to the same article in other languages.
+    pub languages: Languages,
+    /// What becomes of templates.
+    pub templates: Templates,
+    /// What becomes of formulas.
+    pub formulas: Formulas,
+    /// What becomes of lists.
+    pub lists: Lists,
+    /// Which headings stay.
+    pub headings: Headings,
+    /// What becomes of what markup leaves behind where it went.
+    pub leftovers: Leftovers,
 }
 
 /// Bytes of wikitext for each byte that a document may have, and those that are always read:
@@ -173,6 +160,19 @@ impl Wikipedia {
         }
         let (digest, bytes) = raw.finish()?;
         reading.end(digest, bytes, damage)
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            all_files: self.side_by_side == SideBySide::All,
+            without_categories: self.categories == Categories::Drop,
+            without_languages: self.languages == Languages::Drop,
+            inline_templates: self.templates == Templates::Inline,
+            formulas: self.formulas == Formulas::Tex,
+            lists: self.lists == Lists::Marked,
+            filled_headings: self.headings == Headings::Filled,
+            tidy: self.leftovers == Leftovers::Tidy,
+        }
     }
 
     /// What the beginning of a dump says, for a part further on.
@@ -273,17 +273,12 @@ impl Wikipedia {
             Wikitext::None => (Reason("no_text"), Evidence::found(&page.title)),
             Wikitext::TooLong(bytes) => (Reason("too_large"), Evidence::bound(*bytes as f64, known.longest as f64)),
             Wikitext::BadUtf8(error) => (Reason("bad_utf8"), Evidence::found(error)),
-            Wikitext::Some(wikitext) => {
-                let rules = clean::Rules { all_files: self.side_by_side == SideBySide::All };
-                match clean::clean(wikitext, &wiki.names, rules) {
-                    Err(markup::Tangled) => (Reason("tangled_markup"), Evidence::found(&page.title)),
-                    Ok(text) if text.is_empty() => (Reason("empty"), Evidence::found(&page.title)),
-                    Ok(text) if text.len() > max => {
-                        (Reason("too_large"), Evidence::bound(text.len() as f64, max as f64))
-                    }
-                    Ok(text) => return reading.document(text, self.meta(&page, wiki, known)),
-                }
-            }
+            Wikitext::Some(wikitext) => match clean::clean(wikitext, &wiki.names, self.rules()) {
+                Err(markup::Tangled) => (Reason("tangled_markup"), Evidence::found(&page.title)),
+                Ok(text) if text.is_empty() => (Reason("empty"), Evidence::found(&page.title)),
+                Ok(text) if text.len() > max => (Reason("too_large"), Evidence::bound(text.len() as f64, max as f64)),
+                Ok(text) => return reading.document(text, self.meta(&page, wiki, known)),
+            },
         };
         reading.unusable(reason, evidence, page.bytes)
     }
@@ -336,8 +331,8 @@ pub(crate) fn any_dump(bytes: &[u8]) {
 
 /// Cleans any page, for fuzzers.
 pub(crate) fn any_page(page: &str) {
-    for all_files in [true, false] {
-        let _ = clean::clean(page, &Names::of("de", &Site::default()), clean::Rules { all_files });
+    for rules in [Rules::default(), Wikipedia::default().rules()] {
+        let _ = clean::clean(page, &Names::of("de", &Site::default()), rules);
     }
 }
 

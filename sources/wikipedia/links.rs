@@ -384,7 +384,7 @@ impl Reader<'_> {
         if let Some(end) = frame.end.filter(|end| level < end.length) {
             self.nodes.push(Node::Text { from: end.from as u32, to: (end.from + end.length - level) as u32 });
         }
-        self.wrap(first, Kind::Heading);
+        self.wrap(first, Kind::Heading { level: level as u8 });
     }
 
     /// `=` within a heading: it ends here unless there are more on its line.

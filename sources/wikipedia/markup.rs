@@ -53,7 +53,9 @@ pub(super) enum Kind {
     },
     /// A web address in brackets, of which the title is kept, or without, which is kept itself.
     Address,
-    Heading,
+    Heading {
+        level: u8,
+    },
     /// A tag, also bold, italics, a table and its parts; its name is a stretch of the page.
     Tag {
         from: u32,
@@ -66,8 +68,8 @@ pub(super) enum Kind {
     },
     /// What is removed as a whole: `<ref>…</ref>`, `{| … |}`, `<table>…</table>`.
     Removed,
-    /// The mark at the beginning of a list's line.
-    Item,
+    /// A mark at the beginning of a list's line: `*`, `#`, `;` or `:`.
+    Item(u8),
 }
 
 /// A tree, in the order of the page.
@@ -530,7 +532,7 @@ impl<'t> Reader<'t> {
         if self.byte(0) == b';' {
             self.set_inside(self.inside() | TERM);
         }
-        self.leaf(Kind::Item);
+        self.leaf(Kind::Item(self.byte(0)));
         self.at += 1;
     }
 

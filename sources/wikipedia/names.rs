@@ -119,6 +119,12 @@ impl Names {
         prefix(title, &self.files).is_some()
     }
 
+    /// Whether a link leads to the same article in another language.
+    pub fn is_other_language(&self, title: &str) -> bool {
+        let code = title.split_once(':').map_or("", |(code, _)| code.trim());
+        is_code(code)
+    }
+
     pub fn is_category(&self, title: &str) -> bool {
         prefix(title, &self.categories).is_some()
     }

@@ -11,7 +11,7 @@ const DUMP: &str = "wikipedia/enwiki-20260101-pages-articles.xml";
 #[track_caller]
 fn check(language: &str, page: &str, text: &str) {
     let names = Names::of(language, &Site::default());
-    assert_eq!(clean::clean(page, &names, clean::Rules::default()).as_deref(), Ok(text));
+    assert_eq!(clean::clean(page, &names, Rules::default()).as_deref(), Ok(text));
 }
 
 #[test]
@@ -42,9 +42,34 @@ fn links_to_files_go_and_categories_become_names() {
 fn the_second_picture_in_a_box_stays_in_the_original() {
     check("en", "<div>[[File:a]][[File:b|thumb|c]][[File:d]]</div>", "thumb|c");
     let names = Names::of("en", &Site::default());
-    let rules = clean::Rules { all_files: true };
+    let rules = Rules { all_files: true, ..Rules::default() };
     let page = "<div>[[File:a]][[File:b|thumb|c]]<ref>d</ref><ref>e</ref>f</div>";
     assert_eq!(clean::clean(page, &names, rules).as_deref(), Ok("f"));
+}
+
+/// The text of a page as we recommend it.
+#[track_caller]
+fn check_readable(page: &str, text: &str) {
+    let names = Names::of("en", &Site::default());
+    assert_eq!(clean::clean(page, &names, Wikipedia::default().rules()).as_deref(), Ok(text));
+}
+
+#[test]
+fn a_page_reads_like_an_article() {
+    check_readable(
+        "'''A''' ({{IPA|/a/}}; {{lang|la|Ā}}) is {{convert|12|km2|sqmi}} wide.<br />It has 10<sup>6</sup> people.",
+        "A (/a/; Ā) is 12 km² wide.\nIt has 10⁶ people.",
+    );
+    check_readable("A ({{audio|a.ogg}}; {{IPAc-en|a}}) is {{nowrap|small {{sp}}}}.", "A is small.");
+    check_readable("a <math>\n\\frac{1}{2}\n</math>, H<sub>2</sub>O, x<sub>i</sub>", "a $\\frac{1}{2}$, H₂O, xi");
+    check_readable("a\n* b\n** ''c''\n* {{d}}\n# e\n# f\n;g:h\n:i", "a\n- b\n  - c\n1. e\n2. f\ng: h\ni");
+    check_readable("a\n== b ==\n=== c ===\nd\n== e ==\n{{reflist}}\n== f ==\n", "a\n\nb\n\nc\nd");
+    check_readable("a [[de:b]] [[:de:c]]\n[[Category:d|e]]\n__NOTOC__", "a de:c");
+    check_readable(
+        "a\n<syntaxhighlight lang=\"c\">\nif  (x)\n    f( );\n</syntaxhighlight>b",
+        "a\n\nif  (x)\n    f( );\n\nb",
+    );
+    check_readable("{{Infobox|a=b}}\n{| c\n|d\n|}\n", "");
 }
 
 /// What is never closed is text.
@@ -63,7 +88,7 @@ fn a_flood_of_marks_takes_no_longer_than_its_length() {
     let cpu = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec;
     let quick = |page: String, what: &str| {
         let start = cpu();
-        let cleaned = clean::clean(&page, &names, clean::Rules::default());
+        let cleaned = clean::clean(&page, &names, Rules::default());
         let seconds = cpu() - start;
         assert!(seconds < 60, "{what}: {seconds} s of CPU, {} bytes", cleaned.map_or(0, |text| text.len()));
     };
@@ -98,6 +123,10 @@ fn every_page_of_a_dump_is_a_record() {
     let counted = |wanted: &str| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     assert_eq!((outcomes.len(), counted("text")), (65, 59));
     assert_eq!((counted("namespace"), counted("redirect"), counted("no_text"), counted("empty")), (3, 1, 1, 1));
+    let first = "Tidemouth (/ˈtaɪdməθ/; Aestuarium) is a harbour town at the mouth of the River Ebb. It lies about 12 km \
+                 west of Saltmarsh and had 41200 inhabitants in 2019.\n\nHistory\n";
+    assert!(seen.texts()[0].starts_with(first), "{}", seen.texts()[0]);
+    assert!(seen.texts()[0].ends_with("External links\n- Town of Tidemouth"), "{}", seen.texts()[0]);
     assert!(seen.texts().contains(&"The second text, which stays."));
     let meta = concat!(
         r#"{"title":"Name & sign: 50%?","url":"https://en.wikipedia.org/wiki/Name_%26_sign:_50%25%3F","language":"en","#,
