@@ -2,7 +2,8 @@
 //! disk (the store, tables of documents, shards, the catalog).
 //!
 //! Nothing here knows a slice, a stage or a command. Sources and stages build on this crate and
-//! never on each other; the trainer builds on it alone, without Parquet (feature `table`).
+//! never on each other; the trainer builds on it alone, without Parquet (feature `table`) and without
+//! a network (feature `remote`, which the command alone switches on).
 #![warn(missing_docs)]
 
 pub mod catalog;
@@ -12,6 +13,8 @@ pub mod digest;
 pub mod document;
 mod error;
 pub mod manifest;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod shard;
 pub mod sorted;
 pub mod store;

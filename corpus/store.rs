@@ -250,9 +250,7 @@ impl Aside {
         self.flush_to_disk()?;
         self.to.inner().get_ref().sync_all().map_err(Error::io("cannot sync", &self.path))?;
         let target = self.root.join(&self.name);
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(Error::io("cannot create folder", folder))?;
-        }
+        make_folder_of(&target)?;
         let output = Output { name: self.name.clone(), bytes: self.to.length(), digest: self.to.digest() };
         Ok((output, target))
     }
@@ -262,10 +260,8 @@ impl Aside {
         crash_point();
         let (output, target) = self.finish()?;
         crash_point();
-        fs::rename(&self.path, &target).map_err(Error::io("cannot publish", &target))?;
+        rename(&self.path, &target)?;
         self.done = true;
-        crash_point();
-        sync_folder(&target)?;
         Ok(output)
     }
 }
@@ -287,6 +283,26 @@ impl Drop for Aside {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Gives a file that was written elsewhere on the same disk its name, once it is on the disk.
+pub fn publish_file(file: &File, path: &Path, target: &Path) -> Result<()> {
+    crash_point();
+    file.sync_all().map_err(Error::io("cannot sync", path))?;
+    make_folder_of(target)?;
+    crash_point();
+    rename(path, target)
+}
+
+fn make_folder_of(target: &Path) -> Result<()> {
+    let Some(folder) = target.parent() else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(Error::io("cannot create folder", folder))
+}
+
+fn rename(path: &Path, target: &Path) -> Result<()> {
+    fs::rename(path, target).map_err(Error::io("cannot publish", target))?;
+    crash_point();
+    sync_folder(target)
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {

@@ -674,8 +674,7 @@ fn members_of_every_size_are_decoded() {
     let folder = tempfile::tempdir().unwrap();
     let decoded = |bytes: &[u8], at_once: usize| {
         let path = put(&folder, "a.gz", bytes);
-        let bytes = bytes.len() as u64;
-        let file = RawFile { name: "a".into(), path, bytes, range: None, modified: None, digest: None };
+        let file = RawFile { bytes: bytes.len() as u64, ..RawFile::new("a", path) };
         let mut raw = crate::Raw::open(&file).unwrap();
         let mut decoded = Vec::new();
         let mut block = vec![0; at_once];

@@ -2,7 +2,7 @@
 //! own, and how a file's records are numbered and told.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -201,7 +201,7 @@ fn records(file: &RawFile, raw: &mut Raw, shape: &Shape<'_>, reading: &mut Readi
             raw.damage().cloned()
         }
         Content::Parquet if raw.compression() == crate::raw::Compression::None => {
-            crate::parquet::read(&file.path, shape, reading)?
+            crate::parquet::read(raw.at_random(file)?, shape, reading)?
         }
         Content::Parquet => foreign("Parquet in a compressed file: it is compressed inside, decompress it once"),
         Content::Tar => foreign("a tar archive"),
@@ -226,21 +226,14 @@ pub(crate) const PINNED_BY_DIGEST: u64 = 1 << 20;
 pub(crate) fn raw_file(slice: &str, path: &Path, base: &Path) -> corpus::Result<RawFile> {
     let found = match fs::metadata(path) {
         Err(_) if is_dangling(path) => {
-            let name = name(slice, path, base);
-            return Ok(RawFile { name, path: path.to_path_buf(), bytes: 0, range: None, modified: None, digest: None });
+            return Ok(RawFile::new(name(slice, path, base), path));
         }
         found => found.map_err(Error::io("cannot read", path))?,
     };
     let small = found.is_file() && found.len() <= PINNED_BY_DIGEST;
     let digest = if small { Some(corpus::Digest::of_file(path)?.0) } else { None };
-    Ok(RawFile {
-        name: name(slice, path, base),
-        path: path.to_path_buf(),
-        bytes: found.len(),
-        range: None,
-        modified: if digest.is_some() { None } else { modified(&found) },
-        digest,
-    })
+    let modified = if digest.is_some() { None } else { modified(&found) };
+    Ok(RawFile { bytes: found.len(), modified, digest, ..RawFile::new(name(slice, path, base), path) })
 }
 
 /// Whether a path is a link to nothing.
@@ -318,9 +311,4 @@ fn gather(
     }
     inside.pop();
     Ok(())
-}
-
-/// Opens a file for reading at random.
-pub(crate) fn open(path: &Path) -> corpus::Result<File> {
-    File::open(path).map_err(Error::io("cannot open", path))
 }

@@ -272,14 +272,7 @@ fn is_raw(path: &Path) -> corpus::Result<bool> {
     if !found.is_file() {
         return Ok(false);
     }
-    let file = RawFile {
-        name: "".into(),
-        path: path.to_path_buf(),
-        bytes: found.len(),
-        range: None,
-        modified: None,
-        digest: None,
-    };
+    let file = RawFile { bytes: found.len(), ..RawFile::new("", path) };
     let raw = Raw::open(&file)?;
     if raw.compression() != Compression::None || raw.content() != Content::Lines || found.len() == 0 {
         return Ok(true);

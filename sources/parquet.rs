@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -18,7 +18,7 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use corpus::{Evidence, Reason};
 
 use crate::Result;
-use crate::format::{Reading, Shape, open, quote};
+use crate::format::{Reading, Shape, quote};
 use crate::raw::Damage;
 
 /// Rows that are decoded at once, at most.
@@ -31,8 +31,8 @@ const BYTES: i64 = 8 << 20;
 ///
 /// A fault of the disk may be taken for damage here; the whole file is read once more for its
 /// digest, and there it is a fault.
-pub(crate) fn read(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<Option<Damage>> {
-    match rows(path, shape, reading) {
+pub(crate) fn read(file: File, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<Option<Damage>> {
+    match rows(file, shape, reading) {
         Ok(()) => Ok(None),
         Err(Fault::Read(error)) => Err(error),
         Err(Fault::Broken(detail)) => Ok(Some(Damage { reason: Reason("bad_parquet"), detail })),
@@ -62,8 +62,7 @@ fn guarded<T, E: ToString>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, F
     }
 }
 
-fn rows(path: &Path, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(), Fault> {
-    let file = open(path).map_err(crate::Error::from)?;
+fn rows(file: File, shape: &Shape<'_>, reading: &mut Reading<'_>) -> Result<(), Fault> {
     let plain = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = guarded(|| {
         let metadata = ArrowReaderMetadata::load(&file, plain())?;

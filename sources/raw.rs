@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -80,9 +80,10 @@ pub struct Raw {
     damage: Option<Damage>,
 }
 
-/// The file itself. Decoders hide where an error came from, so it is noted here.
+/// The file itself, or its bytes as they come over the network. Decoders hide where an error came
+/// from, so it is noted here.
 struct Tap {
-    file: Hashing<io::Take<File>>,
+    file: Hashing<Box<dyn Read + Send>>,
     failed: bool,
 }
 
@@ -121,12 +122,7 @@ impl Raw {
     /// Opens a file, or the part of one that it is, and looks at its first bytes.
     pub fn open(file: &RawFile) -> corpus::Result<Raw> {
         let path = file.path.clone();
-        let mut opened = File::open(&path).map_err(Error::io("cannot open", &path))?;
-        let (from, below) = file.range.unwrap_or((0, u64::MAX));
-        if from > 0 {
-            opened.seek(SeekFrom::Start(from)).map_err(Error::io("cannot read", &path))?;
-        }
-        let opened = opened.take(below.saturating_sub(from));
+        let opened = file.open()?;
         let tap = Rc::new(RefCell::new(Tap { file: Hashing::new(opened), failed: false }));
         let mut blocks = BufReader::with_capacity(BLOCK, Source(tap.clone()));
         let first = blocks.fill_buf().map_err(Error::io("cannot read", &path))?;
@@ -172,6 +168,25 @@ impl Raw {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file for reading at random: itself, or, if it comes over the network, a copy that is gone
+    /// when it is closed, in the folder for temporary files. It must not be compressed.
+    pub(crate) fn at_random(&mut self, file: &RawFile) -> corpus::Result<File> {
+        if file.remote.is_none() {
+            return File::open(&file.path).map_err(Error::io("cannot open", &file.path));
+        }
+        let folder = std::env::temp_dir();
+        let mut copy = tempfile::tempfile().map_err(Error::io("cannot make a temporary file in", &folder))?;
+        let mut block = vec![0; BLOCK];
+        loop {
+            match self.read(&mut block).map_err(Error::io("cannot read", &file.path))? {
+                0 => break,
+                read => copy.write_all(&block[..read]).map_err(Error::io("cannot write a copy to", &folder))?,
+            }
+        }
+        copy.rewind().map_err(Error::io("cannot read a copy in", &folder))?;
+        Ok(copy)
     }
 
     /// Reads what is left of the file, wherever decoding stopped: the digest is that of all bytes.

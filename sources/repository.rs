@@ -124,14 +124,7 @@ fn submodules(text: &[u8]) -> BTreeSet<String> {
 
 /// The raw file that stands for a checked-out repository.
 pub(crate) fn find(slice: &str, folder: &Path, base: &Path) -> corpus::Result<RawFile> {
-    let mut raw_file = RawFile {
-        name: name(slice, folder, base),
-        path: folder.to_path_buf(),
-        bytes: 0,
-        range: None,
-        modified: None,
-        digest: None,
-    };
+    let mut raw_file = RawFile::new(name(slice, folder, base), folder);
     let head = fs::metadata(folder.join(".git/HEAD")).ok().and_then(|head| modified(&head));
     raw_file.modified = head.max(fs::metadata(folder).ok().and_then(|folder| modified(&folder)));
     walk(folder, "", &mut |item| {

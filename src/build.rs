@@ -192,7 +192,7 @@ fn progress(store: &Store) -> Result<Vec<Box<dyn Observer>>> {
 }
 
 /// Ctrl-C and the usual signals end the run after what is under way; a second one at once.
-fn watch_interrupts(stop: &Arc<AtomicBool>) -> Result<()> {
+pub fn watch_interrupts(stop: &Arc<AtomicBool>) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         let registered = signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())

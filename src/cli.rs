@@ -27,6 +27,9 @@ pub enum Command {
     /// Print what `build` would do: passes, tasks, what is done, what is recomputed and why, and
     /// an estimate of time, memory and disk from a small measured sample
     Plan(PlanArgs),
+    /// Bring the raw files of a slice, and models, from their publishers: whole, checked, pinned. The
+    /// same command again goes on where it was stopped
+    Fetch(FetchArgs),
     /// Say what a run has done so far
     Status(StatusArgs),
     /// Check every file of a run against its digest, and the counts against each other
@@ -57,7 +60,8 @@ pub struct Choice {
     #[arg(long, value_name = "NAME")]
     pub slice: Option<String>,
     /// Read these files, folders or globs, in the slice's native formats, instead of what the
-    /// pipeline and the manifest name
+    /// pipeline and the manifest name; also addresses (https://, s3://, gs://, hf://), which are read
+    /// where they lie
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub input: Vec<String>,
     /// Where to write [default: `out/` and the pipeline's path below `pipelines/`]
@@ -111,6 +115,63 @@ pub struct PlanArgs {
     pub no_estimate: bool,
 }
 
+/// `fetch`.
+#[derive(Clone, Debug, Args)]
+pub struct FetchArgs {
+    /// Bring the raw files that this slice's manifest names
+    #[arg(long, value_name = "NAME")]
+    pub slice: Option<String>,
+    /// Bring these models of `manifests/models.yaml`; patterns such as 'cc-net-en.*' name several
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub model: Vec<String>,
+    /// Take the slice's downloads from this manifest instead of the one that is built in
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Where to write [default: where `build` looks: `raw/` and the slice's name or $REDPAJAMA_RAW,
+    /// `models/` or $REDPAJAMA_MODELS]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Only files whose names match this pattern, or one of several
+    #[arg(long, value_name = "PATTERN", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Only the first N files, in manifest order
+    #[arg(long, value_name = "N", value_parser = limit)]
+    pub limit: Option<usize>,
+    /// Say how many files and bytes it is, and what it costs, and stop
+    #[arg(long)]
+    pub plan: bool,
+    /// Agree to pay where a publisher's store charges its reader
+    #[arg(long)]
+    pub pay: bool,
+    /// Where a publisher's file is not what was pinned when it was first fetched, take what is there
+    /// now, and pin that
+    #[arg(long)]
+    pub update: bool,
+    /// Read files that are there once more, and compare them with what was pinned and with what their
+    /// publishers have now
+    #[arg(long)]
+    pub check: bool,
+    /// Most connections to one host at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub connections: u16,
+    /// Most bytes a second, of all connections together, such as 10M
+    #[arg(long, value_name = "SIZE")]
+    pub rate: Option<Size>,
+    /// How often to try what gets no further, with longer and longer waits between
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub attempts: u32,
+    /// How many seconds a connection may be silent before it is tried anew
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub patience: u32,
+    /// Print the result as one JSON object on the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "a number of files, from 1".to_owned())
+}
+
 /// `status` and `verify`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
@@ -124,7 +185,7 @@ pub struct StatusArgs {
 /// `inspect`.
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
-    /// Files of a run, or raw files
+    /// Files of a run, or raw files, also by address
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// The slice whose source reads a raw file

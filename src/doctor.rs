@@ -54,8 +54,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
         let path = manifest::models_folder().join(&model.file);
         let found = std::fs::metadata(&path).ok();
         let help = format!(
-            "it is published at {} ({}); put it there, set REDPAJAMA_MODELS to a folder that has it, \
-             or use another with --set {}=FILE",
+            "`redpajama fetch --model {name}` brings it, as does the first build that needs it ({}, {}); or set \
+             REDPAJAMA_MODELS to a folder that has it, or use another with --set {}=FILE",
             model.url, model.license, model.kind
         );
         line(found.is_some(), format!("{} {name} at {}", model.kind, path.display()), &help);
@@ -71,7 +71,14 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     let read = args.pipeline.as_ref().map(|choice| pipeline::read(choice, &[])).transpose()?;
     for told in sources::told().into_iter().filter(|_| read.is_none()) {
         let folder = manifest::raw_folder(told.name);
-        let help = format!("`redpajama sources {}` tells what it reads; or give files with --input", told.name);
+        let downloads = manifest::read(told.name)?.downloads;
+        let help = match downloads.is_empty() {
+            false => format!(
+                "`redpajama fetch --slice {}` brings them (--plan says how much that is); or give files with --input",
+                told.name
+            ),
+            true => format!("`redpajama sources {}` tells what it reads; or give files with --input", told.name),
+        };
         line(folder.is_dir(), format!("raw files of slice {} in {}", told.name, folder.display()), &help);
     }
     if let Some(read) = read {

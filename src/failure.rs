@@ -81,6 +81,12 @@ impl Failure {
 impl From<corpus::Error> for Failure {
     fn from(error: corpus::Error) -> Failure {
         use std::io::ErrorKind;
+        // What the network has to say is said best by it.
+        if let corpus::Error::Io { source, .. } = &error
+            && let Some(said) = source.get_ref().and_then(|inside| inside.downcast_ref::<corpus::remote::Error>())
+        {
+            return said.clone().into();
+        }
         let message = error.to_string();
         match &error {
             corpus::Error::Io { source, .. } => {
@@ -102,6 +108,45 @@ impl From<corpus::Error> for Failure {
             corpus::Error::Check { .. } => Failure::new(Code::Failed, message)
                 .hint("what was about to be written is wrong, so nothing was: please report it"),
         }
+    }
+}
+
+impl From<corpus::remote::Error> for Failure {
+    fn from(error: corpus::remote::Error) -> Failure {
+        use corpus::remote::Error;
+        let message = error.to_string();
+        match &error {
+            Error::Address { .. } => Failure::configuration(message).hint("check the address"),
+            Error::Refused { address, status } => {
+                let failure = Failure::configuration(message);
+                match status.0 {
+                    401 | 403 => failure.hint(credentials_for(address)),
+                    _ => failure.hint("check the address: its publisher may have moved or removed it"),
+                }
+            }
+            Error::Failed { .. } => Failure::new(Code::Failed, message).hint(
+                "check the connection (https_proxy, http_proxy and no_proxy are honoured), then run the same command \
+                 again: it goes on where it stopped",
+            ),
+            Error::Changed { .. } => Failure::new(Code::Failed, message)
+                .hint("run the same command again: it takes what the publisher has now"),
+            Error::Credentials(_) => Failure::configuration(message).hint("check the environment's variables"),
+            Error::Stopped => Failure::new(Code::Interrupted, "interrupted")
+                .hint("run the same command again: it goes on where it stopped"),
+        }
+    }
+}
+
+/// Where credentials for an address are looked for.
+fn credentials_for(address: &str) -> &'static str {
+    match address.split("://").next() {
+        Some("s3") => {
+            "it may need credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile), or --pay where its \
+             reader is charged"
+        }
+        Some("gs") => "it may need credentials: GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_OAUTH_ACCESS_TOKEN",
+        Some("hf") => "it may need HF_TOKEN, of someone who has agreed to its terms on huggingface.co",
+        _ => "it may need a user's agreement or credentials; what is brought by hand is taken where it should lie",
     }
 }
 

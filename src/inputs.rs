@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use corpus::RawFile;
 use corpus::catalog::{ModelEntry, TokenizerEntry};
+use corpus::remote::Address;
 use serde_saphyr::Spanned;
 use stages::{Models, Variable};
 
 use crate::failure::{Failure, Result};
 use crate::pipeline::{self, Read};
+use crate::{fetch, manifest};
+
+pub mod addressed;
 
 /// Finds the raw files of every slice: from `--input`, the pipeline, or the folder that the
 /// manifest names. They may not lie where the output goes.
@@ -23,7 +27,7 @@ pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<V
     }
     let mut all = Vec::new();
     for (name, slice) in &read.pipeline.slices.0 {
-        let manifest = crate::manifest::read(name)?;
+        let manifest = manifest::read(name)?;
         let (given, folder): (Vec<String>, PathBuf) = if !input.is_empty() {
             (input.to_vec(), PathBuf::new())
         } else if !slice.input.is_empty() {
@@ -36,9 +40,10 @@ pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<V
             };
             (slice.input.clone(), folder.clone())
         } else {
-            (manifest.inputs.clone(), crate::manifest::raw_folder(name))
+            (manifest.inputs.clone(), manifest::raw_folder(name))
         };
         let mut paths = Vec::new();
+        let (addresses, given): (Vec<String>, Vec<String>) = given.into_iter().partition(|one| Address::is_one(one));
         for pattern in &given {
             let found = expand(&folder, pattern)?;
             let from_manifest = input.is_empty() && slice.input.is_empty();
@@ -49,16 +54,22 @@ pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<V
             }
             paths.extend(found);
         }
-        if paths.is_empty() {
+        if paths.is_empty() && addresses.is_empty() {
             return Err(Failure::configuration(format!(
                 "no raw files for slice {name}: nothing in {} matches {}",
                 folder.display(),
                 manifest.inputs.join(", ")
             ))
-            .hint(format!(
-                "give some with --input, or put them there (or where $REDPAJAMA_RAW points): \
-                 `redpajama sources {name}` says where they come from"
-            )));
+            .hint(match manifest.downloads.is_empty() {
+                false => format!(
+                    "`redpajama fetch --slice {name}` brings them there (--plan says how much that is); or give others \
+                     with --input"
+                ),
+                true => format!(
+                    "give some with --input, or put them there (or where $REDPAJAMA_RAW points): \
+                     `redpajama sources {name}` says where they come from"
+                ),
+            }));
         }
         let paths = paths.iter().map(|path| whole(path)).collect::<Result<Vec<PathBuf>>>()?;
         let among = |path: &&PathBuf| path.is_dir() && path.canonicalize().is_ok_and(|path| out.starts_with(path));
@@ -71,6 +82,9 @@ pub fn find_raw_files(read: &Read, input: &[String], out: &Path) -> Result<Vec<V
         let mut files: Vec<RawFile> = Vec::new();
         for path in &paths {
             files.extend(source.find(path, &base)?);
+        }
+        if !addresses.is_empty() {
+            files.extend(addressed::raw_files(name, &addresses)?);
         }
         let files = source.choose(files)?;
         let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
@@ -197,6 +211,11 @@ pub fn load_models(read: &Read) -> Result<LoadedModels> {
 
 /// The name of a model and its file: in the folder of models, or where the pipeline says.
 fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(String, PathBuf)> {
+    if Address::is_one(&named.value) {
+        let address = named.value.parse::<Address>().map_err(Failure::from);
+        let brought = address.and_then(|address| Ok((address.to_string(), fetch::models::bring_address(&address)?)));
+        return brought.map_err(|failure| failure.at(read.place(named)));
+    }
     let known = pipeline::models()?;
     let entry = known.get(&named.value);
     if let Some(entry) = entry.filter(|entry| entry.kind != variable.name()) {
@@ -204,7 +223,7 @@ fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(S
         return Err(Failure::configuration(message).at(read.place(named)));
     }
     let (name, path) = match entry {
-        Some(entry) => (named.value.clone(), crate::manifest::models_folder().join(&entry.file)),
+        Some(entry) => (named.value.clone(), manifest::models_folder().join(&entry.file)),
         None => {
             let path = match &read.folder {
                 Some(folder) => folder.join(&named.value),
@@ -222,17 +241,23 @@ fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(S
         Variable::LanguageModel | Variable::QualityModel => "a fastText model",
         Variable::PerplexityModel => "a KenLM model",
     };
-    let failure = Failure::configuration(format!("no {} at {}", variable.name(), path.display()));
+    let message = format!("no {} at {}", variable.name(), path.display());
+    let failure = match entry.map(fetch::models::bring) {
+        Some(Ok(())) => return Ok((name, path)),
+        Some(Err(failure)) => Failure { message: format!("{message}: {}", failure.message), ..failure },
+        None => Failure::configuration(message),
+    };
     let names: Vec<&str> =
         known.iter().filter(|(_, entry)| entry.kind == variable.name()).map(|(name, _)| name.as_str()).collect();
     Err(failure.at(read.place(named)).hint(match entry {
         Some(entry) => format!(
-            "put {} there (its origin: {}), or use one at hand: --set {}=FILE",
+            "`redpajama fetch --model {name}` brings it where there is a network; or put {} there (its origin: {}), or \
+             use one at hand: --set {}=FILE",
             entry.file,
             entry.url,
             variable.name()
         ),
-        None if names.is_empty() => format!("name {what}"),
-        None => format!("name {what}, or one of: {}", names.join(", ")),
+        None if names.is_empty() => format!("name {what}, or the address of one"),
+        None => format!("name {what}, the address of one, or one of: {}", names.join(", ")),
     }))
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use corpus::catalog::CATALOG;
 use corpus::manifest::RawRead;
+use corpus::remote::Address;
 use corpus::shard::Shard;
 use corpus::sorted::SortedFile;
 use corpus::store::Store;
-use corpus::{Error, Tokenizer, table};
+use corpus::{Error, RawFile, Tokenizer, table};
 use serde_json::{Map, Value};
-use sources::{Limits, Record, Sink, SourceSpec};
+use sources::{Limits, Record, Sink, Source, SourceSpec};
 use stages::{Finding, Rank, Sketch};
 
 use crate::cli::InspectArgs;
@@ -36,6 +37,11 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
 }
 
 fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
+    if let Some(address) = path.to_str().filter(|path| Address::is_one(path)) {
+        let source = source_for(args.slice.as_deref(), path)?.build();
+        let files = inputs::addressed::raw_files(source.slice(), &[address.to_owned()])?;
+        return raw(&mut Show { args, seen: 0 }, &*source, &files);
+    }
     let found = std::fs::metadata(path).map_err(Failure::io("cannot open", path))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if found.is_dir() && is_run(path) {
@@ -59,7 +65,12 @@ fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
             table::each_row(path, &mut |row| Ok(show.row(row)))?;
             Ok(())
         }
-        _ => raw(&mut show, path),
+        _ => {
+            let source = source_for(args.slice.as_deref(), path)?.build();
+            let path = &inputs::whole(path)?;
+            let files = source.find(path, &inputs::common_base(std::slice::from_ref(path)))?;
+            raw(&mut show, &*source, &files)
+        }
     }
 }
 
@@ -299,10 +310,7 @@ pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
     })
 }
 
-fn raw(show: &mut Show<'_>, path: &Path) -> Result<()> {
-    let source = source_for(show.args.slice.as_deref(), path)?.build();
-    let path = &inputs::whole(path)?;
-    let files = source.find(path, &inputs::common_base(std::slice::from_ref(path)))?;
+fn raw(show: &mut Show<'_>, source: &dyn Source, files: &[RawFile]) -> Result<()> {
     let limits = Limits { max_document: 16 << 20 };
     let scratch = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
     struct Showing<'s, 'a>(&'s mut Show<'a>);
@@ -337,7 +345,7 @@ fn raw(show: &mut Show<'_>, path: &Path) -> Result<()> {
             Ok(())
         }
     }
-    match source.read(&files, limits, scratch.path(), &mut Showing(show)) {
+    match source.read(files, limits, scratch.path(), &mut Showing(show)) {
         Ok(()) | Err(sources::Error::Stopped) => Ok(()),
         Err(sources::Error::World(error @ Error::Damaged { .. })) => Err(error.into()),
         Err(error) => Err(error.into()),

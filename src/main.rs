@@ -14,6 +14,7 @@ mod estimate;
 mod execute;
 mod export;
 mod failure;
+mod fetch;
 mod inputs;
 mod inspect;
 mod ledger;
@@ -62,6 +63,7 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Build(args) => build::build(args),
         Command::Plan(args) => show_plan::plan(args),
+        Command::Fetch(args) => fetch::fetch(args),
         Command::Status(args) => verify::status(args),
         Command::Verify(args) => verify::verify(args),
         Command::Inspect(args) => inspect::inspect(args),

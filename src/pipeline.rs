@@ -39,7 +39,7 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(with = "Vec<StageSpec>")]
     pub stages: Vec<Spanned<StageSpec>>,
-    /// The tokenizer: a name of `manifests/models.yaml`, or a `tokenizer.json`.
+    /// The tokenizer: a name of `manifests/models.yaml`, a `tokenizer.json`, or the address of one.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub tokenizer: Option<Spanned<String>>,
@@ -541,6 +541,7 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
     if Variable::ALL.iter().any(|variable| variable.name() == path)
         && let Some(model) = value.as_str()
         && known_model(model).is_none()
+        && !corpus::remote::Address::is_one(model)
     {
         // A path on the command line is relative to where the command runs.
         let absolute = std::path::absolute(model).map_err(|error| wrong(error.to_string()))?;

@@ -655,9 +655,7 @@ pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
             .files
             .iter()
             .filter(|file| {
-                known
-                    .get(&*file.name)
-                    .is_none_or(|old| (old.bytes, old.modified, old.digest) != (file.bytes, file.modified, file.digest))
+                known.get(&*file.name).is_none_or(|old| RawFile { path: file.path.clone(), ..(*old).clone() } != **file)
             })
             .map(|file| &*file.name)
             .collect();

@@ -308,8 +308,7 @@ fn wanted(path: &str) -> bool {
 /// The raw file that stands for a folder: its bytes are those of its LaTeX.
 pub(crate) fn find_folder(folder: &std::path::Path, base: &std::path::Path) -> Result<RawFile> {
     let name = crate::format::name("arxiv", folder, base);
-    let mut raw_file =
-        RawFile { name, path: folder.to_path_buf(), bytes: 0, modified: None, digest: None, range: None };
+    let mut raw_file = RawFile::new(name, folder);
     raw_file.modified = fs::metadata(folder).ok().and_then(|found| crate::format::modified(&found));
     repository::walk(folder, "", &mut |item| {
         if item.kind == Some(Kind::File) && wanted(&item.below) {

@@ -66,14 +66,7 @@ fn index_of(path: &Path, name: &str) -> Option<PathBuf> {
 fn boundaries(part: u64, index: &Path, file: &RawFile) -> corpus::Result<Vec<u64>> {
     let world = |error| Error::io("cannot read", index)(error);
     let found = fs::metadata(index).map_err(world)?;
-    let index_file = RawFile {
-        name: file.name.clone(),
-        path: index.to_path_buf(),
-        bytes: found.len(),
-        range: None,
-        modified: None,
-        digest: None,
-    };
+    let index_file = RawFile { bytes: found.len(), ..RawFile::new(file.name.clone(), index) };
     let mut lines = BufReader::with_capacity(256 << 10, Raw::open(&index_file)?);
     let mut dump = File::open(&file.path).map_err(Error::io("cannot open", &file.path))?;
     let mut boundaries = Vec::new();

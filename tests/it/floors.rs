@@ -40,10 +40,17 @@ fn arrows_point_down() {
 }
 
 #[test]
-fn the_trainer_s_floor_has_no_parquet() {
+fn the_trainer_s_floor_has_no_parquet_and_no_network() {
     let manifest = fs::read_to_string(root().join("corpus/Cargo.toml")).unwrap();
-    for line in manifest.lines().filter(|line| line.starts_with("parquet") || line.starts_with("arrow")) {
+    let heavy = ["parquet", "arrow", "ureq", "ring", "quick-xml"];
+    let lines: Vec<&str> = manifest.lines().filter(|line| heavy.iter().any(|name| line.starts_with(name))).collect();
+    assert!(lines.len() > heavy.len());
+    for line in lines {
         assert!(line.contains("optional = true"), "{line}");
+    }
+    // Only the command switches the network on.
+    for manifest in ["sources/Cargo.toml", "stages/Cargo.toml"] {
+        assert!(!fs::read_to_string(root().join(manifest)).unwrap().contains("remote"), "{manifest}");
     }
 }
 

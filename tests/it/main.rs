@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod commands;
+mod fetch;
 mod floors;
 mod models;
 mod runs;
+mod server;
 mod support;
