@@ -183,7 +183,8 @@ fn s3_page(page: &[u8], address: &Address, listed: &mut Vec<Listed>) -> Result<O
                 match (name.as_str(), inside == name) {
                     ("Key", true) => key = value.clone(),
                     ("Size", true) => bytes = value.trim().parse().ok(),
-                    ("ETag", true) => etag = Some(value.trim().to_owned()),
+                    // Some that speak S3's language leave the quotes away.
+                    ("ETag", true) => etag = Some(format!("\"{}\"", value.trim().trim_matches('"'))),
                     ("NextContinuationToken", true) => token = Some(value.trim().to_owned()),
                     ("Contents", _) => listed.push(Listed {
                         address: address.with_path(&key),
@@ -207,13 +208,13 @@ fn a_bucket_s_page_is_read() {
     let page = br#"<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>2</KeyCount>
         <NextContinuationToken>t/1==</NextContinuationToken>
         <Contents><Key>a/x &amp; y.gz</Key><ETag>&quot;abc&quot;</ETag><Size>12</Size></Contents>
-        <Contents><Key>a/z</Key></Contents></ListBucketResult>"#;
+        <Contents><Key>a/z</Key><ETag>def</ETag></Contents></ListBucketResult>"#;
     let mut listed = Vec::new();
     let address: Address = "s3://b/a/".parse().unwrap();
     assert_eq!(s3_page(page, &address, &mut listed), Ok(Some("t/1==".to_owned())));
     assert_eq!(listed[0].address.to_string(), "s3://b/a/x & y.gz");
     assert_eq!((listed[0].bytes, listed[0].etag.as_deref()), (Some(12), Some("\"abc\"")));
-    assert_eq!((listed[1].bytes, listed.len()), (None, 2));
+    assert_eq!((listed[1].bytes, listed[1].etag.as_deref(), listed.len()), (None, Some("\"def\""), 2));
     assert!(s3_page(b"<ListBucketResult><Contents>", &address, &mut Vec::new()).is_err());
     assert!(s3_page(b"", &address, &mut Vec::new()).is_err());
 }

@@ -73,7 +73,9 @@ pub fn execute(
     let spent = Arc::new(Mutex::new(Spent { cost: Cost::new(), passes: Vec::new(), text_bytes: 0 }));
     observers.push(Box::new(Collect(spent.clone())));
     let observers = Observers::new(observers);
-    let permits = Permits::new(prepared.workers);
+    // A reader that waits for a network keeps its leave to compute: the workers get as many again.
+    let remote = plan.raw_files.iter().any(|file| file.remote.is_some());
+    let permits = Permits::new(prepared.workers * if remote { 2 } else { 1 });
     let (start, cpu) = (Instant::now(), metrics::process_cpu());
     let tasks: usize = needed.iter().map(Vec::len).sum();
     let to_run: usize = needed.iter().flatten().filter(|why| why.is_some()).count();

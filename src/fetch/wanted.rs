@@ -120,7 +120,9 @@ pub fn filled(text: &str, range: Option<(u64, u64)>) -> Result<Vec<(String, Opti
 /// A name that stays in its folder, whatever a publisher's listing says.
 fn safe(name: &str, address: &Address) -> Result<String> {
     let parts: Vec<&str> = name.split('/').collect();
-    let fine = |part: &&str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
+    // A file system takes 255 bytes, and a part's name is a little longer than the file's.
+    let fine =
+        |part: &&str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']) && part.len() <= 235;
     if parts.iter().all(fine) && name.len() < 1024 {
         return Ok(name.to_owned());
     }

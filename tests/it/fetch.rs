@@ -627,6 +627,7 @@ fn a_pipeline_s_model_is_fetched_on_first_use() {
     let online = [("HF_ENDPOINT", endpoint.as_str()), ("REDPAJAMA_OFFLINE", "")];
     let said = with(&folder, build, &online);
     assert_eq!(said.code, 0, "{}", said.err);
+    assert!(store.seen().iter().all(|request| request.method == "GET"));
     assert!(said.err.contains("fetching hf://o/n/tokenizer.json"), "{}", said.err);
     let asked = store.seen().len();
     assert_eq!(with(&folder, build, &online).code, 0);
@@ -904,4 +905,20 @@ fn a_bucket_elsewhere_is_found() {
     let said = with(&folder, &command, &[("AWS_ENDPOINT_URL_S3", &endpoint), ("AWS_PROFILE", "else")]);
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!((folder.fetched("a.bin"), server.seen().len()), (b"red".to_vec(), 2));
+}
+
+#[test]
+fn a_build_reads_hugging_face_s_files() {
+    let line: &'static [u8] = Vec::leak(crate::support::record("The tide came in.").into_bytes());
+    let (hub, store) = hugging_face(line, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    let folder = Folder::new();
+    folder.pipeline("p.yaml", "tokenize: {}, pack: {}");
+    let endpoint = hub.url("");
+    let build = "build p.yaml --input hf://datasets/o/n/en/*.gz --output out";
+    let said = with(&folder, build, &[("HF_ENDPOINT", &endpoint), ("HF_TOKEN", "hf_s3cret")]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(folder.kept("out", "c4"), 1);
+    assert!(store.seen().iter().all(|request| request.method == "GET" && request.header("authorization").is_none()));
+    let catalog = folder.catalog("out").to_string();
+    assert!(catalog.contains("c4/a.json.gz") && !catalog.contains("s3cret"), "{catalog}");
 }
