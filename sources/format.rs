@@ -2,7 +2,7 @@
 //! own, and how a file's records are numbered and told.
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -311,4 +311,9 @@ fn gather(
     }
     inside.pop();
     Ok(())
+}
+
+/// Opens a file for reading at random.
+pub(crate) fn open(path: &Path) -> corpus::Result<File> {
+    File::open(path).map_err(Error::io("cannot open", path))
 }

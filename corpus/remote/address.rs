@@ -111,8 +111,8 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address> {
         let wrong = |detail: &str| {
-            // What is typed may hold a password, which is not repeated.
-            let shown = text.split_once('@').map_or(text, |(_, after)| after);
+            // What is typed may hold a password or a signature, which are not repeated.
+            let shown = text.split_once('@').map_or(text, |(_, after)| after).split('?').next().unwrap_or_default();
             Error::Address { address: shown.to_owned(), detail: detail.to_owned() }
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong("no scheme, such as https://"))?;
