@@ -3,7 +3,9 @@
 mod catalogue;
 mod decoding;
 mod header;
+mod zip;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
@@ -30,8 +32,9 @@ pub use decoding::Decode;
 /// beside `text`.
 ///
 /// Of a folder the files that end in `.txt`, `.json`, `.jsonl` or `.parquet` are read, compressed or
-/// not: mirrors hold pictures and web pages of the same books beside them. A file that is named
-/// itself is read whatever its ending.
+/// not, and zip archives for which no text file of the same name lies beside them: mirrors hold both,
+/// and pictures and web pages of the same books. A file that is named itself is read whatever its
+/// ending. Of a zip archive each text file is a record; other members are none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Books {
@@ -81,7 +84,8 @@ impl Source for Books {
     fn find(&self, path: &Path, base: &Path) -> corpus::Result<Vec<RawFile>> {
         let mut files = format::files(self.slice(), path, base)?;
         if path.is_dir() {
-            files.retain(|file| is_wanted(&file.name));
+            let names: BTreeSet<String> = files.iter().map(|file| plain_name(&file.name)).collect();
+            files.retain(|file| is_wanted(&file.name, &names));
         }
         catalogue::add_times(&mut files);
         Ok(files)
@@ -91,10 +95,12 @@ impl Source for Books {
         let mut catalogue = Catalogue::default();
         for file in files {
             let raw = Raw::open(file)?;
-            if raw.content() == Content::Lines && is_text(&file.name, raw.head()) {
-                self.read_text(file, raw, &mut catalogue, limits, sink)?;
-            } else {
-                format::read_opened(file, raw, &SHAPE, limits, sink)?;
+            match raw.content() {
+                Content::Lines if is_text(&file.name, raw.head()) => {
+                    self.read_text(file, raw, &mut catalogue, limits, sink)?;
+                }
+                Content::Foreign(_) if raw.head().starts_with(b"PK") => self.read_zip(file, raw, limits, sink)?,
+                _ => format::read_opened(file, raw, &SHAPE, limits, sink)?,
             }
         }
         Ok(())
@@ -146,6 +152,42 @@ impl Books {
         reading.end(digest, bytes, damage)
     }
 
+    /// Each text file of a zip archive is one book.
+    fn read_zip(&self, file: &RawFile, mut raw: Raw, limits: Limits, sink: &mut dyn Sink) -> Result<()> {
+        let mut reading = Reading::new(file, limits, sink);
+        let mut archive = zip::Archive::new(&mut raw);
+        let mut damage = None;
+        while damage.is_none() {
+            let is_book = |name: &str| plain_name(name).ends_with(".txt");
+            match archive.next(is_book, limits.max_document) {
+                Ok(None) => break,
+                // Folders are no records.
+                Ok(Some(member)) if member.name.ends_with('/') => {}
+                Ok(Some(zip::Member { name, content, bytes })) => {
+                    let text = content.and_then(|content| self.text_of(content, bytes, limits));
+                    match text {
+                        Ok((text, encoding)) => {
+                            let meta = said(Some(&name), &text, encoding);
+                            reading.document(text, meta)?;
+                        }
+                        Err((reason, evidence)) => reading.unusable(reason, named(&name, evidence), bytes)?,
+                    }
+                }
+                Err(zip::Fault::World(error)) => return Err(Error::io("cannot read", &file.path)(error).into()),
+                Err(zip::Fault::Broken(found)) => damage = Some(found),
+            }
+        }
+        drop(archive);
+        std::io::copy(&mut raw, &mut std::io::sink()).map_err(Error::io("cannot read", &file.path))?;
+        // An archive that ends early does so because its compression does.
+        let damage = raw.damage().cloned().or(damage);
+        if let Some(damage) = &damage {
+            reading.damaged(damage)?;
+        }
+        let (digest, bytes) = raw.finish()?;
+        reading.end(digest, bytes, damage)
+    }
+
     /// The text of a file, and how it was encoded; or why it has none.
     fn text_of(&self, bytes: Vec<u8>, size: u64, limits: Limits) -> Result<(String, &'static str), Unfit> {
         let too_large = |size: u64| (Reason("too_large"), Evidence::bound(size as f64, limits.max_document as f64));
@@ -167,7 +209,7 @@ impl Books {
     }
 }
 
-/// Reads any bytes as a text file and as a catalogue: for fuzzing.
+/// Reads any bytes as a text file, as a catalogue and as a zip archive: for fuzzing.
 pub(crate) fn read_bytes(bytes: &[u8]) {
     for decode in [Decode::Declared, Decode::Utf8OrLatin1] {
         let books = Books { decode, ..Books::default() };
@@ -177,6 +219,8 @@ pub(crate) fn read_bytes(bytes: &[u8]) {
         }
     }
     catalogue::entries(bytes);
+    let mut archive = zip::Archive::new(bytes);
+    while let Ok(Some(_)) = archive.next(|_| true, 1 << 10) {}
 }
 
 /// Carriage returns, alone or before a newline, are line ends: as for Python's text files.
@@ -201,10 +245,23 @@ fn plain_name(name: &str) -> String {
     COMPRESSED.iter().find_map(|ending| name.strip_suffix(ending)).map(str::to_owned).unwrap_or(name)
 }
 
-/// Whether a file of a folder may hold books.
-fn is_wanted(name: &str) -> bool {
+/// Whether a file of a folder with these others may hold books.
+fn is_wanted(name: &str, beside: &BTreeSet<String>) -> bool {
     let name = plain_name(name);
-    [".txt", ".json", ".jsonl", ".parquet"].iter().any(|ending| name.ends_with(ending))
+    match name.strip_suffix(".zip") {
+        // `1342-h.zip` has web pages in it.
+        Some(name) => !name.ends_with("-h") && !beside.contains(&format!("{name}.txt")),
+        None => [".txt", ".json", ".jsonl", ".parquet"].iter().any(|ending| name.ends_with(ending)),
+    }
+}
+
+/// Says of which member the evidence is: an unusable record has no meta.
+fn named(name: &str, evidence: Evidence) -> Evidence {
+    match evidence {
+        Evidence::None => Evidence::found(name),
+        Evidence::Found(what) => Evidence::found(format!("{name}: {what}")),
+        other => other,
+    }
 }
 
 /// Whether a file is a book, not a file of records: by its name, or else by its first bytes.
@@ -220,51 +277,69 @@ fn is_text(name: &str, head: &[u8]) -> bool {
     !head.strip_prefix(b"{").is_some_and(|inside| inside.trim_ascii_start().starts_with(b"\""))
 }
 
+/// A JSON object that grows field by field.
+struct Fields(String);
+
+impl Fields {
+    fn add(&mut self, name: &str, value: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        quote(name, &mut self.0);
+        self.0.push(':');
+        quote(value, &mut self.0);
+    }
+
+    fn ended(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
 /// What is known of a text file: what PG-19's catalogue says, or else its own header.
 fn meta(file: &RawFile, text: &str, encoding: &str, catalogue: &mut Catalogue) -> Result<Meta> {
-    let mut json = String::from("{");
-    let mut field = |name: &str, value: &str| {
-        if json.len() > 1 {
-            json.push(',');
-        }
-        quote(name, &mut json);
-        json.push(':');
-        json.push_str(value);
-    };
-    let text_of = |value: &str| {
-        let mut json = String::new();
-        quote(value, &mut json);
-        json
-    };
-    let mut meta = Meta::default();
-    if let Some(entry) = catalogue.entry(&file.path)? {
-        field("short_book_title", &text_of(&entry.title));
+    let Some(entry) = catalogue.entry(&file.path)? else { return Ok(said(None, text, encoding)) };
+    let mut fields = Fields(String::new());
+    fields.add("short_book_title", &entry.title);
+    match entry.date.parse::<i32>() {
         // A year is a number in the publisher's own records.
-        let year: Option<i32> = entry.date.parse().ok();
-        field("publication_date", &year.map_or_else(|| text_of(&entry.date), |year| year.to_string()));
-        field("url", &text_of(&entry.url));
-        meta.url = Some(entry.url.as_str().into());
-        meta.timestamp = Some(entry.date.as_str().into()).filter(|_| !entry.date.is_empty());
-    } else {
-        let header = header::of(text);
-        for (name, value) in &header.said {
-            field(name, &text_of(value));
+        Ok(year) => {
+            let _ = write!(fields.0, ",\"publication_date\":{year}");
         }
-        if let Some(number) = header.number {
-            let mut url = String::new();
-            // Writing to a string cannot fail.
-            let _ = write!(url, "https://www.gutenberg.org/ebooks/{number}");
-            field("url", &text_of(&url));
-            meta.url = Some(url.into());
-        }
-        meta.language = header.get("language").map(|language| header::code(language).into());
-        let dates = ["release_date", "first_posted", "posting_date"];
-        meta.timestamp = dates.iter().find_map(|date| header.get(date)).map(Into::into);
+        Err(_) => fields.add("publication_date", &entry.date),
     }
-    field("encoding", &text_of(encoding));
-    json.push('}');
-    meta.json = json;
-    Ok(meta)
+    fields.add("url", &entry.url);
+    fields.add("encoding", encoding);
+    Ok(Meta {
+        url: Some(entry.url.as_str().into()),
+        timestamp: Some(entry.date.as_str().into()).filter(|_| !entry.date.is_empty()),
+        json: fields.ended(),
+        ..Meta::default()
+    })
+}
+
+/// What a text says of itself, and its path in an archive.
+fn said(path: Option<&str>, text: &str, encoding: &str) -> Meta {
+    let header = header::of(text);
+    let mut fields = Fields(String::new());
+    if let Some(path) = path {
+        fields.add("path", path);
+    }
+    for (name, value) in &header.said {
+        fields.add(name, value);
+    }
+    let url = header.number.map(|number| format!("https://www.gutenberg.org/ebooks/{number}"));
+    if let Some(url) = &url {
+        fields.add("url", url);
+    }
+    fields.add("encoding", encoding);
+    let dates = ["release_date", "first_posted", "posting_date"];
+    Meta {
+        url: url.map(Box::from),
+        path: path.map(Box::from),
+        language: header.get("language").map(|language| header::code(language).into()),
+        timestamp: dates.iter().find_map(|date| header.get(date)).map(Into::into),
+        json: fields.ended(),
+        ..Meta::default()
+    }
 }
 
 #[cfg(test)]

@@ -57,8 +57,14 @@ const RECORD_REASONS: [(&str, &str); 13] = [
 ];
 
 /// Reasons that text files of books may give beside these.
-const BOOK_REASONS: [(&str, &str); 1] =
-    [("binary", "a file with a NUL among its first 8 KiB, as git tells binaries: a picture, a program")];
+const BOOK_REASONS: [(&str, &str); 6] = [
+    ("bad_member", "a member of a zip archive that does not unpack, or to something else: the others are read"),
+    ("bad_zip", "a zip archive that is broken here: what came before was read"),
+    ("binary", "a file with a NUL among its first 8 KiB, as git tells binaries: a picture, a program"),
+    ("encrypted", "a member of a zip archive that asks for a password"),
+    ("not_a_book", "a member of a zip archive that does not end in `.txt`: a picture, a web page"),
+    ("truncated_zip", "a zip archive that ends inside a member: what came before was read"),
+];
 
 /// Reasons that a dump of a wiki may give.
 const DUMP_REASONS: [(&str, &str); 10] = [
@@ -229,11 +235,12 @@ sources! {
     about "Books: Project Gutenberg's plain text files, and PG-19",
     formats [
         "a plain text file for each book, in UTF-8, ISO-8859-1, Windows-1252 or what its header declares, plain or in gzip, zstd, bzip2 or xz: Project Gutenberg's (`1342-0.txt`)",
+        "zip archives of such text files (`1342-0.zip`)",
         "PG-19's folders of text files named by number, with `metadata.csv` beside or above them",
         "JSON lines or Parquet with text; PG-19's have short_book_title, publication_date and url"
     ],
     reasons RECORD_REASONS.into_iter().chain(BOOK_REASONS).collect(),
-    rightly ["binary"],
+    rightly ["binary", "not_a_book"],
     fields [
         ("url", "url; PG-19's catalogue; the book's number in its header"),
         ("language", "language; the header's, by its short name"),
