@@ -53,7 +53,8 @@ pub enum Headers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Title {
-    /// It is the first line of the text.
+    /// It is the first line of the text. Of a page in HTML the title is in `meta`, and the heading in the
+    /// text.
     #[default]
     Keep,
     /// It goes into `meta` alone, as for cc_net. Of a page without a title the first line goes, and

@@ -99,8 +99,9 @@ const REPOSITORY_REASONS: [(&str, &str); 7] = [
 ];
 
 /// Reasons that records of a crawl may give beside these.
-const CRAWL_REASONS: [(&str, &str); 10] = [
+const CRAWL_REASONS: [(&str, &str); 11] = [
     ("bad_warc_header", "a record without a length or a type, or whose header does not end"),
+    ("empty_record", "with `ends: marker`, a record without a line"),
     ("listing", "a listing of files among other files: what lies there is read anyway"),
     ("metadata", "what the crawler noted of a page, or a WAT record"),
     ("not_warc", "bytes between two records that are none"),
@@ -268,7 +269,7 @@ sources! {
         "the listings of a crawl (`wet.paths.gz`), for the files that lie beside them"
     ],
     reasons crawl_reasons(),
-    rightly ["empty_body", "http_status", "listing", "metadata", "not_html", "other_record", "request", "revisit", "warcinfo"],
+    rightly ["empty_body", "empty_record", "http_status", "listing", "metadata", "not_html", "other_record", "request", "revisit", "warcinfo"],
     fields [
         ("url", "WARC-Target-URI; url"),
         ("timestamp", "WARC-Date; date_download, timestamp, created"),

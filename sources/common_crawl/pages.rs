@@ -8,7 +8,7 @@ use crate::common_crawl::{CommonCrawl, Headers, Title};
 use crate::format::{Reading, foreign, quote};
 use crate::html::{self, Kind};
 use crate::raw::Damage;
-use crate::warc::header::{Lines, strip};
+use crate::warc::header::{TextLines, strip};
 use crate::warc::records::Ends;
 use crate::warc::{Entry, Form, Header, Records};
 use crate::{Limits, Raw, Result, Sink};
@@ -244,9 +244,8 @@ fn converted(said: &Said<'_>, content: &[u8], options: &CommonCrawl, limits: Lim
     // Where the first line ends, and where the second begins.
     let mut title = None;
     let mut lines = 0u64;
-    for line in Lines(content.as_bytes()) {
-        // Lines end at ASCII characters, so that what lies between is UTF-8 too.
-        text.push_str(strip(std::str::from_utf8(line).unwrap_or_default()));
+    for line in TextLines(content) {
+        text.push_str(strip(line));
         lines += 1;
         title.get_or_insert((text.len(), text.len() + 1));
         text.push('\n');

@@ -59,6 +59,26 @@ impl<'b> Iterator for Lines<'b> {
     }
 }
 
+/// The same of a text, which is not looked at again to know that its lines are texts too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextLines<'t>(pub &'t str);
+
+impl<'t> Iterator for TextLines<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let Some(end) = memchr2(b'\n', b'\r', self.0.as_bytes()) else {
+            return Some(std::mem::take(&mut self.0));
+        };
+        let (line, rest) = self.0.split_at(end);
+        self.0 = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
+        Some(line)
+    }
+}
+
 /// `str.strip` of Python: it takes the separators U+001C to U+001F too.
 pub(crate) fn strip(line: &str) -> &str {
     let plain = |byte: &u8| (b'!'..=b'~').contains(byte);
@@ -92,6 +112,8 @@ mod tests {
     fn lines_end_as_in_a_python_file() {
         let lines: Vec<&[u8]> = Lines(b"a\r\nb\rc\n\nd").collect();
         assert_eq!(lines, [&b"a"[..], b"b", b"c", b"", b"d"]);
+        let lines: Vec<&str> = TextLines("a\r\nb\rc\n\nd\n").collect();
+        assert_eq!(lines, ["a", "b", "c", "", "d"]);
     }
 
     #[test]

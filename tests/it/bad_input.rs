@@ -459,3 +459,36 @@ fn the_folder_of_raw_files_takes_what_the_readme_says() {
     assert_eq!(built.code, 0, "{}", built.err);
     assert_eq!(folder.kept("out", "github"), 3);
 }
+
+/// A crawl has more requests and redirects than pages, and that is as it should be; a listing without
+/// its files is none.
+#[test]
+fn a_crawl_s_requests_end_no_run_but_a_listing_without_its_files_does() {
+    let folder = Folder::new();
+    folder.write("p.yaml", "slices:\n  common_crawl: {}\n");
+    let page = |number: u32| {
+        let url = format!("http://a.example/{number}");
+        let record = |kind: &str, content: &str| {
+            let length = content.len();
+            format!(
+                "WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {url}\r\nContent-Length: {length}\r\n\r\n{content}\r\n\r\n"
+            )
+        };
+        let request = record("request", "GET / HTTP/1.1\r\n\r\n");
+        let moved = record("response", "HTTP/1.1 301 Moved\r\n\r\n");
+        let page = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html><body><p>The page number {number}.</p></body></html>"
+        );
+        gzip((request + &moved + &record("response", &page)).as_bytes())
+    };
+    folder.write("raw/a.warc.gz", (0..20).flat_map(page).collect::<Vec<u8>>());
+    folder.fine("build p.yaml --input raw --output out");
+    folder.fine("verify out");
+    assert_eq!((folder.kept("out", "common_crawl"), folder.gone("out", "common_crawl", "request")), (20, 20));
+    folder.write("crawl/warc.paths.gz", gzip(b"crawl-data/CC-MAIN-2023-06/segments/1/warc/a.warc.gz\n"));
+    let said = folder.ends("build p.yaml --input crawl/warc.paths.gz --output other", 64);
+    assert!(said.err.contains("none of them lies here") && said.err.contains("hint: fetch them first"), "{}", said.err);
+    folder.write("crawl/a.warc.gz", page(1));
+    folder.fine("build p.yaml --input crawl/warc.paths.gz --output other");
+    assert_eq!(folder.kept("other", "common_crawl"), 1);
+}
