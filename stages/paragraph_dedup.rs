@@ -58,6 +58,9 @@ pub enum Scope {
     All,
     /// Those of each raw file, as cc_net compares within a shard.
     RawFile,
+    /// Those of each site, by the host of their addresses: of the menu and the notices that all pages of
+    /// a site have, one copy stays. A document without an address is left alone.
+    Site,
 }
 
 /// What becomes of lines that repeat within a document.
@@ -126,8 +129,16 @@ impl Dedup for ParagraphDedup {
         hashes.sort_unstable();
         hashes.dedup();
         let mut key = Key::default();
-        if self.scope == Scope::RawFile {
-            key[8..].copy_from_slice(&corpus::Digest::of(document.id.raw_file.as_bytes()).0[..8]);
+        let among = match self.scope {
+            Scope::All => None,
+            Scope::RawFile => Some(document.id.raw_file.to_string()),
+            Scope::Site => {
+                let Some(site) = document.meta.url.as_deref().and_then(site) else { return };
+                Some(site)
+            }
+        };
+        if let Some(among) = among {
+            key[8..].copy_from_slice(&corpus::Digest::of(among.as_bytes()).0[..8]);
         }
         for hash in hashes {
             key[..8].copy_from_slice(&hash.to_be_bytes());
@@ -197,10 +208,21 @@ impl Dedup for ParagraphDedup {
         let after = (document.text().chars().count(), lines);
         let values = [after.0, after.1, before.0, before.1];
         for (signal, value) in SIGNALS.iter().zip(values) {
-            document.signals.set(signal.name, Signal::Integer(value as i64));
+            // Where paragraphs are removed twice, what was there at first counts.
+            if !signal.name.starts_with("original") || document.signals.get(signal.name).is_none() {
+                document.signals.set(signal.name, Signal::Integer(value as i64));
+            }
         }
         Verdict::Keep
     }
+}
+
+/// The host of an address, in lower case, without `www.` and port.
+fn site(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?.split(':').next()?.to_lowercase();
+    let host = host.strip_prefix("www.").unwrap_or(&host);
+    (!host.is_empty()).then(|| host.to_owned())
 }
 
 /// Punctuation that cc_net removes: its table of what is written otherwise in ASCII, from

@@ -289,7 +289,8 @@ fn meta(said: &Said<'_>, title: &str, lines: u64) -> Meta {
     json.text("url", said.url);
     json.text("date_download", said.date);
     json.text("digest", said.digest);
-    json.number("length", said.length);
+    // cc_net's `length` is of a text; that of an answer is another thing.
+    json.number(if said.kind == "conversion" { "length" } else { "content_length" }, said.length);
     json.number("nlines", Some(lines));
     json.text("source_domain", said.url.map(domain));
     // Of WET the title is a line, though it may be an empty one.
