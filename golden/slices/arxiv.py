@@ -1,8 +1,15 @@
-"""arXiv: `pipelines/original/arxiv.yaml` on a monthly tar, single e-prints, folders, and single files."""
+"""arXiv: `pipelines/original/arxiv.yaml` on a monthly tar, single e-prints, folders, and single files;
+and on random LaTeX, beside the same regular expressions in Python (`bench/slices/arxiv.py`)."""
 
 import gzip
+import importlib.util
+import io
+import random
+import re
+import tarfile
 
 from account import Account, check_document, lines_of, table
+from environment import REPOSITORY
 
 # The original's reasons, and ours for the same decision.
 REASONS = {"not_utf8": "not_utf8", "empty_text": "empty_text"}
@@ -52,6 +59,71 @@ def compare_arxiv(redpajama, golden, records, raw, name, place_of, language):
     return account.close(expected)
 
 
+# What random LaTeX is made of: all that the original's regular expressions look at, and its neighbours.
+PIECES = [
+    "\\", "{", "}", "[", "]", "%", "\n", "a", "b", "x", "*", " ", "\r", "é", "\t", "1", "\x1c", "\u2028", "%%", "\\%",
+    "\\section", "\\section{", "\\paragraph{", "\\subparagraph{", "}\\subparagraph", "\\paragraph", "\\part[", "\\chapter*{",
+    "\\newcommand{\\", "\\newcommand*{\\", "\\newcommand", "\\def\\", "\\def ", "\\def", "\\a", "\\b", "\\ab", "\\a\\a",
+    "}{", "}\n", "{a}\n", "\\appendix", "\\bibliography{", "\\begin{references}", "\\begin{thebibliography}",
+]  # fmt: skip
+SUBMISSIONS = 4000
+
+
+def random_file(choice):
+    text = "".join(choice.choice(PIECES) for _ in range(choice.randint(5, 120)))
+    if choice.random() < 0.6:
+        text = "\\section{A}" + text
+    for definition, values in [
+        ("\\newcommand{\\a}{%}\n", ["b", "\\b", "", "\\", " \\ab", "x\\a"]),
+        ("\\def\\b{%}\n", ["b", "\\a", "", "\\ab", "a"]),
+    ]:
+        if choice.random() < 0.5:
+            text = definition.replace("%", choice.choice(values)) + text
+    return text
+
+
+def compare_random(redpajama, language):
+    """A field that the Python side has no answer for cannot differ: its answers are counted too."""
+    spec = importlib.util.spec_from_file_location("original_arxiv", REPOSITORY / "bench/slices/arxiv.py")
+    original = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(original)
+    choice = random.Random(1)
+    raw = redpajama.scratch / "arXiv_src_2101_001.tar"
+    expected = []
+    with tarfile.open(raw, "w") as month:
+        for number in range(SUBMISSIONS):
+            files = [random_file(choice) for _ in range(choice.choice([1, 1, 2, 3]))]
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as archive:
+                for at, file in enumerate(files):
+                    member = tarfile.TarInfo(f"{at}.tex")
+                    member.size = len(file.encode())
+                    archive.addfile(member, io.BytesIO(file.encode()))
+            packed = gzip.compress(packed.getvalue(), 1)
+            member = tarfile.TarInfo(f"2101/2101.{number:05}.gz")
+            member.size = len(packed)
+            month.addfile(member, io.BytesIO(packed))
+            try:
+                expected.append(original.made(files))
+            except re.error as error:
+                expected.append(error)
+    out = redpajama.build("random LaTeX", "original/arxiv", raw, "--set", "allow_unusable=1", *language)
+    texts = {row["record"]: row["text"] for row in table(out, "documents", "arxiv")}
+    dropped = {row["record"]: row for row in table(out, "dropped", "arxiv")}
+    account = Account("arxiv: pipelines/original/arxiv.yaml on random LaTeX, beside Python's regular expressions")
+    for number, made in enumerate(expected):
+        drop = dropped.get(number, {})
+        if isinstance(made, re.error):
+            account.check("what Python said", f"record {number}", True, str(made) in drop.get("evidence", ""))
+        elif made:
+            account.check("text", f"record {number}", made, texts.get(number))
+        else:
+            account.check("no text", f"record {number}", "empty_text", drop.get("reason"))
+    errors = sum(isinstance(made, re.error) for made in expected)
+    whole = sum(isinstance(made, str) and bool(made) for made in expected)
+    return account.close({"text": whole, "no text": SUBMISSIONS - whole - errors, "what Python said": errors})
+
+
 def compare(redpajama, golden, inputs):
     raw = inputs / "arxiv"
     language = ["--set", f"language_model={(inputs / 'models/lid.176.ftz').resolve()}"]
@@ -74,7 +146,7 @@ def compare(redpajama, golden, inputs):
         return f"arxiv/trees/{row['id'].removeprefix('tree:')}", 0
 
     month = raw / "arXiv_src_2001_001.tar"
-    return [
+    outcomes = [
         compare_arxiv(redpajama, golden, records, where, name, place_of, language)
         for name, records, where, place_of in [
             ("a monthly tar", f"{month.stem}.records.jsonl.gz", month, lambda n, _: (f"arxiv/{month.name}", n)),
@@ -83,3 +155,4 @@ def compare(redpajama, golden, inputs):
             ("single files", "tree_files.records.jsonl.gz", files, lambda n, _: (f"arxiv/{n:03}/files/file.gz", 0)),
         ]
     ]
+    return [*outcomes, compare_random(redpajama, language)]
