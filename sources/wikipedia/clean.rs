@@ -298,17 +298,29 @@ impl<'p> Cleaner<'p> {
                     make_small(digits, start, out);
                 }
             }
-            Kind::Link { from, .. } if rules.tidy && self.slice(from, from + 1) == ":" => {
+            Kind::Link { from, to } if rules.tidy => {
                 let start = out.len();
                 self.strip(inner, out);
+                // A file by a name of the namespace that nobody knows: `[[Picture:a.jpg|thumb|b]]`.
+                if out[start..].contains('|') && is_file(self.slice(from, to)) {
+                    return out.truncate(start);
+                }
                 // `[[:Category:a]]` is read without its first colon.
-                if out[start..].starts_with(':') {
+                if self.slice(from, from + 1) == ":" && out[start..].starts_with(':') {
                     out.remove(start);
                 }
             }
             _ => self.strip(inner, out),
         }
     }
+}
+
+/// Whether a title ends like a file's.
+fn is_file(title: &str) -> bool {
+    let ending = title.rsplit('.').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let endings =
+        ["jpg", "jpeg", "png", "svg", "gif", "tif", "tiff", "webp", "pdf", "djvu", "ogg", "oga", "ogv", "webm"];
+    title.contains(':') && endings.contains(&ending.as_str())
 }
 
 /// `<math>…</math>` as TeX between dollar signs; of other tags nothing.

@@ -33,6 +33,8 @@ pub(super) fn tidy(text: &str, tidying: Tidying) -> String {
     let mut terms: Vec<String> = Vec::new();
     // How many items each level of a numbered list has had.
     let mut numbers: Vec<u32> = Vec::new();
+    // The levels of the list that one is in.
+    let mut levels: Vec<usize> = Vec::new();
     let mut blank = 0;
     let mut verbatim = false;
     for line in text.split('\n') {
@@ -80,14 +82,21 @@ pub(super) fn tidy(text: &str, tidying: Tidying) -> String {
             }
         }
         blank = 0;
+        if marks.is_empty() {
+            levels.clear();
+        }
         numbers.truncate(marks.len());
         numbers.resize(marks.len(), 0);
         if tidying.lists
             && let Some(last) = marks.last()
         {
-            for _ in 1..marks.len() {
-                out.push_str("  ");
+            // `:` indents what is no list, too; and a list may begin with `**`.
+            let depth = marks.iter().filter(|mark| matches!(mark, b'*' | b'#')).count();
+            levels.retain(|level| *level <= depth);
+            if depth > 0 && levels.last() != Some(&depth) {
+                levels.push(depth);
             }
+            out.push_str(&"  ".repeat(levels.len().saturating_sub(1)));
             match last {
                 b'*' => out.push_str("- "),
                 b'#' => {
@@ -148,13 +157,32 @@ fn without_leftovers(line: &str) -> String {
                 if ends {
                     out.pop();
                 }
+                // `2013, {{ISBN|…}}.`
+                if ends && character == '.' && out.ends_with(',') {
+                    out.pop();
+                }
                 out.push(character);
             }
-            ',' | ';' if out.ends_with('(') => {}
-            // `2013, {{ISBN|…}}.`
             '.' if out.ends_with(',') => {
                 out.pop();
                 out.push('.');
+            }
+            ',' | ';' if out.ends_with('(') => {}
+            '\'' => {
+                // Marks of bold and italics that have no counterpart: `l'''Ost` is `l'` and italics.
+                let mut quotes = 1;
+                while characters.next_if(|(_, next)| *next == '\'').is_some() {
+                    quotes += 1;
+                }
+                let within = out.ends_with(char::is_alphanumeric)
+                    && characters.peek().is_some_and(|(_, next)| next.is_alphanumeric());
+                let inches = quotes == 2 && out.ends_with(|last: char| last.is_numeric());
+                out.push_str(match quotes {
+                    1 => "'",
+                    3 if within => "'",
+                    2 if inches => "''",
+                    _ => "",
+                });
             }
             ')' => {
                 while out.ends_with([' ', ',', ';']) {
@@ -182,16 +210,16 @@ fn without_leftovers(line: &str) -> String {
 /// The longest template or table that is taken out whole where it could not be told apart.
 const LONGEST_BLOCK: usize = 64 << 10;
 
-/// A text without templates and tables that are still in it, because something within them was never
-/// closed: from `{{` and a letter, or `{|` at the beginning of a line, to its counterpart.
+/// A text without templates, tables and files that are still in it, because something within them was
+/// never closed: from `{{` and a letter, `{|` at the beginning of a line, or `[[`, to its counterpart.
 fn without_blocks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
     let mut at = 0;
     let bytes = text.as_bytes();
     // What has no counterpart is not looked for again.
-    let mut hopeless = [0; 2];
-    while let Some(found) = memchr::memchr2(b'{', VERBATIM as u8, &bytes[at..]) {
+    let mut hopeless = [0; 3];
+    while let Some(found) = memchr::memchr3(b'{', b'[', VERBATIM as u8, &bytes[at..]) {
         at += found;
         if bytes[at] == VERBATIM as u8 {
             at += text[at..].find(VERBATIM_ENDS).unwrap_or(text.len() - at);
@@ -199,19 +227,20 @@ fn without_blocks(text: &str) -> String {
         }
         let line_start = text[..at].trim_end_matches(' ').ends_with('\n') || text[..at].trim().is_empty();
         let tex = at > 0 && b"$^_}\\".contains(&bytes[at - 1]);
-        let (open, close, table) = match &bytes[at..] {
+        let (open, close, kind) = match &bytes[at..] {
+            [b'[', b'[', rest @ ..] if leads_elsewhere(rest) => (*b"[[", *b"]]", 2),
             [b'{', b'{', b'{', ..] => {
                 at += 3;
                 continue;
             }
-            [b'{', b'{', letter, ..] if !letter.is_ascii_punctuation() && !tex => (b'{', b'}', 0),
-            [b'{', b'|', ..] if line_start => (b'|', b'|', 1),
+            [b'{', b'{', letter, ..] if !letter.is_ascii_punctuation() && !tex => (*b"{{", *b"}}", 0),
+            [b'{', b'|', ..] if line_start => (*b"{|", *b"|}", 1),
             _ => {
                 at += 1;
                 continue;
             }
         };
-        let end = match at < hopeless[table] {
+        let end = match at < hopeless[kind] {
             true => None,
             false => block_end(&bytes[at..bytes.len().min(at + LONGEST_BLOCK)], open, close),
         };
@@ -222,7 +251,7 @@ fn without_blocks(text: &str) -> String {
                 from = at;
             }
             None => {
-                hopeless[table] = at + LONGEST_BLOCK / 2;
+                hopeless[kind] = at + LONGEST_BLOCK / 2;
                 at += 2;
             }
         }
@@ -231,15 +260,22 @@ fn without_blocks(text: &str) -> String {
     out
 }
 
-/// The length of `{{ … }}` or `{| … |}`, with others of its kind in it.
-fn block_end(block: &[u8], open: u8, close: u8) -> Option<usize> {
+/// Whether a link that could not be told apart has a prefix and more than one part: a file's.
+fn leads_elsewhere(link: &[u8]) -> bool {
+    let start = &link[..link.len().min(256)];
+    let bar = start.iter().position(|byte| matches!(byte, b'|' | b']' | b'\n')).unwrap_or(start.len());
+    start.get(bar) == Some(&b'|') && start[..bar].contains(&b':')
+}
+
+/// The length of `{{ … }}`, `{| … |}` or `[[ … ]]`, with others of its kind in it.
+fn block_end(block: &[u8], open: [u8; 2], close: [u8; 2]) -> Option<usize> {
     let mut depth = 0;
     let mut at = 0;
     while at + 1 < block.len() {
-        if block[at] == b'{' && block[at + 1] == open {
+        if block[at..at + 2] == open {
             depth += 1;
             at += 2;
-        } else if block[at] == close && block[at + 1] == b'}' {
+        } else if block[at..at + 2] == close {
             depth -= 1;
             at += 2;
             if depth == 0 {
@@ -280,6 +316,8 @@ mod tests {
         check("rund \u{a0} Millionen, 2013,.", "rund Millionen, 2013.");
         check("{{Infobox|a={{b}}\n| c = }}\na {{{d}}} ${{e|f}}$ {{g", "a {{{d}}} ${{e|f}}$ {{g");
         check("a\n{|\n| b {|\n|}\n|}\nc {| d", "a\n\nc {| d");
+        check("a\n[[File:b|thumb|c]] [[d|e]] [[f", "a\n[[d|e]] [[f");
+        check("l'''Ost, 3'''b'' 6'', ''c it's", "l'Ost, 3'b 6'', c it's");
     }
 
     #[test]
@@ -292,6 +330,7 @@ mod tests {
     fn lists_are_lists() {
         check("a\n^* b\n^*^* c\n^*  \n^# d\n^# e\nf", "a\n- b\n  - c\n1. d\n2. e\nf");
         check("^; term ^: what it means\n^: more", "term: what it means\nmore");
+        check("a\n^*^* b\n^*^*^*^* c\n^*^* d\n^* e\nf\n^:^* g", "a\n- b\n  - c\n- d\n- e\nf\n- g");
         check("a\n^; Footnotes\n\n^; Sources\n^* b\n^* .\n^* – c\n^; Notes\n", "a\n\nFootnotes\nSources\n- b\n- c");
     }
 }
