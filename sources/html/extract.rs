@@ -483,9 +483,9 @@ fn finish(current: &mut Option<Block>, weight: &mut Weight, at: usize, blocks: &
     if let Some(mut block) = current.take() {
         block.to = at as u32;
         let outside = block.letters.saturating_sub(block.linked);
-        let is_mostly_links = block.linked > outside;
-        let is_sentence = weight.ends > 0 && outside >= SENTENCE;
-        if !is_mostly_links && (outside >= LONG || is_sentence) {
+        // The first sentence of an encyclopedia's article may be links for the most part.
+        let is_sentence = weight.ends > 0 && outside >= SENTENCE && block.linked <= outside * 3;
+        if is_sentence || (outside >= LONG && block.linked <= outside) {
             block.prose = outside;
         }
         blocks.push(block);
