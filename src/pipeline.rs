@@ -901,6 +901,26 @@ mod tests {
             read(name, &[]).unwrap_or_else(|failure| panic!("{name}: {}", crate::report::words(&failure)));
         }
         assert!(embedded_pipelines().any(|name| name == "original/github"));
+    }
+
+    /// The pipeline of all slices says again what each slice's own says; the two must not part.
+    #[test]
+    fn the_pipeline_of_all_slices_is_that_of_each() {
+        let spelled = |spec: &SliceSpec, shared: &[Spanned<StageSpec>]| -> Vec<String> {
+            let all = spec.stages.iter().chain(shared).map(|stage| serde_json::to_string(&stage.value).unwrap());
+            let mut all: Vec<String> = all.collect();
+            all.sort();
+            all
+        };
+        let all = read("redpajama-1t", &[]).unwrap().pipeline;
+        assert_eq!(all.slices.0.len(), sources::told().len());
+        for (name, slice) in &all.slices.0 {
+            let alone = read(name, &[]).unwrap().pipeline;
+            let (_, own) = &alone.slices.0[0];
+            assert_eq!(spelled(slice, &all.stages), spelled(own, &alone.stages), "{name}");
+            let source = |slice: &SliceSpec| serde_json::to_value(&slice.source).unwrap();
+            assert_eq!(source(slice), source(own), "{name}");
+        }
         assert!(known_model("gpt-neox-20b").is_some());
         assert_eq!(known_model("cc-net-en.arpa").unwrap().file, "cc_net/en.arpa.bin");
     }
