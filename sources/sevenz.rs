@@ -4,16 +4,15 @@
 //! first, because a header of a few kilobytes can ask for gigabytes of entries.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-use corpus::{Error, Reason};
+use corpus::{Error, RawFile, Reason};
 use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, Password};
 
-use crate::Result;
 use crate::raw::Damage;
+use crate::{Raw, Result};
 
 /// Bytes of a header, decoded: names of some ten thousand members.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -92,11 +91,12 @@ impl<F: Seek> Seek for Tap<F> {
 /// Visits the members of an archive that `wanted` names, in the archive's order, and says what is
 /// damaged. A member that nobody wants is decoded only where a later one depends on it.
 pub(crate) fn read(
-    path: &Path,
+    raw: &mut Raw,
+    file: &RawFile,
     wanted: impl Fn(&str) -> bool,
     visit: &mut dyn FnMut(&mut Member<'_>) -> Result<()>,
 ) -> Result<Vec<Damage>> {
-    members(File::open(path).map_err(Error::io("cannot open", path))?, path, wanted, visit)
+    members(raw.at_random(file)?, &file.path, wanted, visit)
 }
 
 /// [`read`], of an archive that may lie in memory.

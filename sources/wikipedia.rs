@@ -149,7 +149,7 @@ impl Wikipedia {
                 let damage = self.pages(&mut raw, &known, &mut reading)?;
                 raw.damage().cloned().or(damage)
             }
-            Content::SevenZip => self.archive(file, &known, &mut reading)?,
+            Content::SevenZip => self.archive(&mut raw, file, &known, &mut reading)?,
             Content::Foreign(what) => format::foreign(what),
             Content::Parquet => format::foreign("Parquet"),
             Content::Tar => format::foreign("a tar archive"),
@@ -184,9 +184,15 @@ impl Wikipedia {
     }
 
     /// Every XML file in a 7z archive.
-    fn archive(&self, file: &RawFile, known: &Known, reading: &mut Reading<'_>) -> Result<Option<Damage>> {
+    fn archive(
+        &self,
+        raw: &mut Raw,
+        file: &RawFile,
+        known: &Known,
+        reading: &mut Reading<'_>,
+    ) -> Result<Option<Damage>> {
         let mut members = 0;
-        let mut damages = sevenz::read(&file.path, |name| !name.ends_with('/'), &mut |member| {
+        let mut damages = sevenz::read(raw, file, |name| !name.ends_with('/'), &mut |member| {
             members += 1;
             let damage = self.pages(&mut *member, known, reading)?;
             if let Some(damage) = damage.filter(|_| member.damage().is_none()) {

@@ -202,7 +202,7 @@ fn tables_of_file(file: &RawFile, kind: Kind, all: bool, visit: &mut Visit<'_>) 
             damages.extend(raw.damage().cloned().or(more));
         }
         Content::SevenZip if raw.compression() == Compression::None => {
-            damages = tables_of_archive(&file.path, kind, all, visit)?;
+            damages = tables_of_archive(&mut raw, file, kind, all, visit)?;
         }
         Content::SevenZip => damages.extend(foreign("a 7z archive in a compressed file")),
         Content::Parquet => damages.extend(foreign("Parquet")),
@@ -213,14 +213,20 @@ fn tables_of_file(file: &RawFile, kind: Kind, all: bool, visit: &mut Visit<'_>) 
     Ok(Seen { digest, bytes, damages })
 }
 
-fn tables_of_archive(path: &Path, wanted: Kind, all: bool, visit: &mut Visit<'_>) -> Result<Vec<Damage>> {
+fn tables_of_archive(
+    raw: &mut Raw,
+    file: &RawFile,
+    wanted: Kind,
+    all: bool,
+    visit: &mut Visit<'_>,
+) -> Result<Vec<Damage>> {
     let kind_of = |name: &str| {
         let own = name.rsplit(['/', '\\']).next().unwrap_or(name);
         let found = TABLES.iter().find(|(table, _)| *table == own).map(|(_, kind)| *kind);
         found.filter(|kind| all || *kind == wanted)
     };
     let (mut there, mut found) = (Vec::new(), Vec::new());
-    let mut damages = sevenz::read(path, |name| kind_of(name).is_some(), &mut |member| {
+    let mut damages = sevenz::read(raw, file, |name| kind_of(name).is_some(), &mut |member| {
         let Some(kind) = kind_of(member.name) else { return Ok(()) };
         if there.contains(&kind) {
             found.extend(foreign("an archive of more than one site"));

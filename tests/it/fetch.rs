@@ -927,3 +927,16 @@ fn a_build_reads_hugging_face_s_files() {
     let catalog = folder.catalog("out").to_string();
     assert!(catalog.contains("c4/a.json.gz") && !catalog.contains("s3cret"), "{catalog}");
 }
+
+#[test]
+fn an_archive_of_a_site_is_read_where_it_lies() {
+    let name = "harbours.example.com.7z";
+    let here = crate::support::root().join("tests/slices/stack_exchange").join(name);
+    let server = Server::of(&[(&format!("/dump/{name}"), &fs::read(&here).unwrap())]);
+    let folder = Folder::new();
+    let inspect = |what: &str| folder.fine(&format!("inspect --json --slice stack_exchange --limit 100 {what}")).out;
+    let (from_disk, from_there) =
+        (inspect(&here.display().to_string()), inspect(&server.url(&format!("/dump/{name}"))));
+    assert!(from_disk.lines().count() > 2, "{from_disk}");
+    assert_eq!(from_disk, from_there);
+}
