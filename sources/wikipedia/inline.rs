@@ -11,13 +11,15 @@ enum Shown {
     All,
     /// A number and its unit.
     Measure,
+    /// These words and all its values.
+    After(&'static str),
     /// The same words always.
     Words(&'static str),
 }
 
 /// Names of templates, in several languages, and what they show. Names come from the wikis' own
 /// documentation of them; a name means the same wherever it is used, or it is not here.
-const TEMPLATES: [(&str, Shown); 58] = [
+const TEMPLATES: [(&str, Shown); 56] = [
     ("!", Shown::Words("|")),
     ("=", Shown::Words("=")),
     ("'", Shown::Words("'")),
@@ -25,10 +27,10 @@ const TEMPLATES: [(&str, Shown); 58] = [
     ("abbr.", Shown::First),
     ("abréviation", Shown::First),
     ("angle bracket", Shown::First),
-    ("as of", Shown::All),
+    ("as of", Shown::After("As of ")),
     ("big", Shown::First),
-    ("c.", Shown::Words("c. ")),
-    ("circa", Shown::Words("c. ")),
+    ("c.", Shown::After("c. ")),
+    ("circa", Shown::After("c. ")),
     ("convert", Shown::Measure),
     ("cvt", Shown::Measure),
     ("date", Shown::All),
@@ -56,7 +58,6 @@ const TEMPLATES: [(&str, Shown); 58] = [
     ("nobold", Shown::First),
     ("nobr", Shown::First),
     ("nobreak", Shown::First),
-    ("nobr", Shown::First),
     ("noitalic", Shown::First),
     ("nombre", Shown::First),
     ("nowrap", Shown::First),
@@ -75,7 +76,6 @@ const TEMPLATES: [(&str, Shown); 58] = [
     ("unicode", Shown::First),
     ("unité", Shown::Measure),
     ("val", Shown::First),
-    ("сс", Shown::First),
 ];
 
 /// Bytes of a template that is looked at: those that stand for a few words are short.
@@ -123,6 +123,7 @@ pub(super) fn shown(template: &str) -> Option<String> {
         Shown::Second => at(1),
         Shown::Last => values.last().map(|value| (*value).to_owned()),
         Shown::All => Some(values.join(" ")),
+        Shown::After(words) => Some(format!("{words}{}", values.join(" "))),
         Shown::Measure => Some(format!("{} {}", at(0)?, unit(values.get(1).unwrap_or(&"")))),
         Shown::Words(words) => Some(words.to_owned()),
     }
@@ -172,7 +173,8 @@ fn a_few_words_stay() {
         ("{{convert|12|km2|sqmi|abbr=on}}", Some("12 km²")),
         ("{{formatnum:41200}}", Some("41200")),
         ("{{nowrap|1=a = b}}", Some("a = b")),
-        ("{{circa}}", Some("c. ")),
+        ("{{circa|1500}}", Some("c. 1500")),
+        ("{{As of|2019|lc=y}}", Some("As of 2019")),
         ("{{langue|de|Wort}}", Some("Wort")),
         ("{{Infobox settlement|name=a}}", None),
         ("{{lang}}", None),
