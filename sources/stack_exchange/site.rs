@@ -22,6 +22,9 @@ const ENDINGS: [&str; 5] = ["", ".gz", ".zst", ".bz2", ".xz"];
 const OTHER_TABLES: [&str; 7] =
     ["-Badges.7z", "-Comments.7z", "-PostHistory.7z", "-PostLinks.7z", "-Tags.7z", "-Users.7z", "-Votes.7z"];
 
+/// Bytes of rows that are sorted at once however short documents must be.
+const LEAST_MEMORY: usize = 4 << 20;
+
 fn is_other_table(name: &str) -> bool {
     OTHER_TABLES.iter().any(|other| name.ends_with(other))
 }
@@ -254,8 +257,10 @@ pub fn read(
     sink: &mut dyn Sink,
 ) -> Result<()> {
     let scratch = Scratch::new(scratch)?;
-    let mut posts = Sorter::new(&scratch, options.memory.0);
-    let mut users = Sorter::new(&scratch, options.memory.0 / 4);
+    // Who has little memory lets documents be short, and a document may take more than this anyway.
+    let memory = options.memory.0.min(limits.max_document.saturating_mul(4).max(LEAST_MEMORY));
+    let mut posts = Sorter::new(&scratch, memory);
+    let mut users = Sorter::new(&scratch, memory / 4);
     let mut reading = Reading::new(file, limits, sink);
     let mut stopped = false;
     let seen = tables(file, &mut |kind, from| {
