@@ -8,9 +8,9 @@ use memchr::memmem;
 use super::submission::{HELD, Submission};
 use super::{Arxiv, Begin, Comments, Encodings, End, Files, MacrosOf};
 use crate::jsonl::Unfit;
-use crate::latex::expand::{self, From, Wanted};
+use crate::latex::expand::{self, From, LONGEST_NAME, Wanted};
 use crate::latex::macros::{argument, behind_star};
-use crate::latex::{blanks, comments, encoding, original};
+use crate::latex::{blanks, comments, encoding, group, original};
 
 /// Bytes of a note that says that a paper was withdrawn.
 const NOTE: usize = 4 << 10;
@@ -380,7 +380,8 @@ fn named_inputs(text: &str) -> impl Iterator<Item = &str> {
         }
         let start = behind + blanks(&bytes[behind..]);
         if bytes.get(start) == Some(&b'{') {
-            return argument(text, start).map(|(name, _)| name.trim());
+            let length = group(&bytes[start..], b'{', b'}', LONGEST_NAME)?;
+            return Some(text[start + 1..start + length - 1].trim());
         }
         text[start..].split(|c: char| c.is_whitespace() || c == '\\' || c == '}').next()
     })

@@ -32,6 +32,9 @@ pub(crate) enum From {
     Section,
 }
 
+/// Bytes of the name of a file, with its folders.
+pub(crate) const LONGEST_NAME: usize = 1 << 10;
+
 /// What is asked of a paper's text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
@@ -259,8 +262,12 @@ impl Expander<'_, '_> {
             _ => (arguments, default, body),
         };
         let mut given: Vec<&str> = Vec::new();
+        let mut in_vain = 0;
         if let Some(default) = default {
             let (argument, end) = optional(text, at);
+            if argument.is_none() && text[at..].trim_start().starts_with('[') {
+                in_vain = LONGEST;
+            }
             given.push(argument.unwrap_or(default));
             at = end;
         }
@@ -289,7 +296,7 @@ impl Expander<'_, '_> {
             }
         }
         frame.at = at;
-        self.pay(at - begin + value.len());
+        self.pay(at - begin + value.len() + in_vain);
         if self.wants_argument() && !is_one_token(&value) {
             value = format!("{{{value}}}");
         }
@@ -318,6 +325,10 @@ impl Expander<'_, '_> {
         let text = &frame.text;
         let rest = &text.as_bytes()[frame.at..];
         let front = self.place != Place::Body;
+        if (TAKES.contains(&name) || front && FRONT.contains(&name)) && self.opens_in_vain(text, frame.at) {
+            self.write(typed);
+            return None;
+        }
         match name {
             "begin" => return self.begin(typed, frame),
             "end" => return self.end(typed, frame),
@@ -454,12 +465,13 @@ impl Expander<'_, '_> {
                 self.joint = true;
             }
             _ => {
-                if self.wanted.expanded
-                    && let Some(end) = self.macros.define(name, text, frame.at)
-                {
-                    frame.at = end;
-                    self.joint = true;
-                    return None;
+                if self.wanted.expanded && self.left > 0 && Macros::defines(name) {
+                    if let Some(end) = self.macros.define(name, text, frame.at) {
+                        frame.at = end;
+                        self.joint = true;
+                        return None;
+                    }
+                    self.pay(LONGEST);
                 }
                 self.write(typed);
             }
@@ -567,7 +579,8 @@ impl Expander<'_, '_> {
         }
         let start = at + blanks(&text.as_bytes()[at..]);
         let (file, end) = if text[start..].starts_with('{') {
-            argument(text, start)?
+            let length = group(&text.as_bytes()[start..], b'{', b'}', LONGEST_NAME)?;
+            (&text[start + 1..start + length - 1], start + length)
         } else {
             let length = text[start..].find(|c: char| c.is_whitespace() || "\\{}%".contains(c));
             let end = start + length.unwrap_or(text.len() - start);
@@ -611,6 +624,23 @@ impl Expander<'_, '_> {
         self.run(base);
         (self.place, self.muted) = (place, muted);
         std::mem::replace(&mut self.out, out)
+    }
+
+    /// Whether an argument begins here and does not end. Looking for its end is paid for, and not done
+    /// when no more is left.
+    fn opens_in_vain(&mut self, text: &str, at: usize) -> bool {
+        let rest = &text.as_bytes()[at..];
+        let rest = &rest[blanks(rest)..];
+        let end = match rest.first() {
+            Some(b'{' | b'[') if self.left == 0 => None,
+            Some(b'{') => group(rest, b'{', b'}', LONGEST),
+            Some(b'[') => group(rest, b'[', b']', LONGEST),
+            _ => return false,
+        };
+        if end.is_none() {
+            self.pay(rest.len().min(LONGEST));
+        }
+        end.is_none()
     }
 
     /// `\draftfalse` and `\drafttrue` turn a switch.
@@ -686,6 +716,27 @@ impl Expander<'_, '_> {
         tidy(&text)
     }
 }
+
+/// Commands of which arguments are looked for, wherever they stand.
+const TAKES: [&str; 17] = [
+    "title",
+    "icmltitle",
+    "Title",
+    "abstract",
+    "Abstract",
+    "maketitle",
+    "endtopmatter",
+    "printAffiliationsAndNotice",
+    "tableofcontents",
+    "listoffigures",
+    "listoftables",
+    "printbibliography",
+    "bibliography",
+    "bibliographystyle",
+    "nocite",
+    "addbibresource",
+    "newpage",
+];
 
 /// Commands whose argument may be a macro without braces.
 const ONE_ARGUMENT: [&str; 30] = [
@@ -998,6 +1049,28 @@ mod tests {
             "\\section{A}\n\\begin{verbatim}\n\\x \\begin{picture}\n\\end{verbatim}",
             "\\section{A}\n\\begin{verbatim}\n\\x \\begin{picture}\n\\end{verbatim}",
         );
+    }
+
+    /// Each of these would look for the end of its argument to the end of the text.
+    #[test]
+    fn what_never_ends_is_not_looked_for_without_end() {
+        let macros = "\\newcommand{\\a}[2][x]{#1}\\newcommand{\\b}[1]{#1}\\begin{document}";
+        for unclosed in [
+            "\\title{",
+            "\\author{",
+            "\\abstract{",
+            "\\a[",
+            "\\b{",
+            "\\input{",
+            "\\newcommand{\\c}{",
+            "\\bibliography[",
+        ] {
+            let text = format!("{macros}{}", unclosed.repeat(20_000));
+            let begin = std::time::Instant::now();
+            let made = of(&text, WANTED);
+            // Unbounded, debug builds need a minute and more; the machine may be busy.
+            assert!(made.len() <= text.len() && begin.elapsed().as_secs() < 20, "{unclosed}");
+        }
     }
 
     /// Some gigabytes, if nothing stopped it.

@@ -142,6 +142,24 @@ impl Macros {
         self.0.insert(name.to_owned(), Meaning::Macro { arguments, default, body });
     }
 
+    /// Whether a command defines something.
+    pub fn defines(command: &str) -> bool {
+        matches!(
+            command,
+            "newcommand"
+                | "renewcommand"
+                | "providecommand"
+                | "DeclareRobustCommand"
+                | "def"
+                | "gdef"
+                | "edef"
+                | "xdef"
+                | "let"
+                | "DeclareMathOperator"
+                | "DeclarePairedDelimiter"
+        )
+    }
+
     /// Reads a definition behind the name of the command that makes it; returns where the text goes on
     /// behind it, or nothing if `command` defines nothing here.
     pub fn define(&mut self, command: &str, text: &str, at: usize) -> Option<usize> {
