@@ -24,7 +24,8 @@ pub(crate) mod pages;
 /// those of its files that lie beside it or in the mirror that it lies in; in a folder it is passed
 /// over, since what lies there is found anyway.
 ///
-/// A damaged record costs one record: the next is looked for at the next `WARC/1.0`.
+/// A damaged record costs one record: the next is looked for at the next `WARC/1.0`. So does a gzip
+/// member that does not decode, of files with a member for each record; the file counts as damaged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommonCrawl {

@@ -294,6 +294,9 @@ impl Decoder {
 /// The kind of error for what follows a gzip member and is none.
 const GARBAGE: io::ErrorKind = io::ErrorKind::InvalidInput;
 
+/// The kind of error for members that were passed over, said at the end of the file.
+const PASSED: io::ErrorKind = io::ErrorKind::Other;
+
 /// gzip, member by member. `flate2`'s own reader throws away what it decoded of a block when the
 /// block turns out to be broken further on; this one hands it out first.
 ///
@@ -318,6 +321,9 @@ pub(crate) struct Gzip<B> {
     made: usize,
     members: u64,
     broken: Option<io::Error>,
+    /// How many broken members were passed over, and what was wrong with the first.
+    passed: u64,
+    first_fault: String,
 }
 
 /// Compressed and decoded bytes of a member that is decoded whole, at most.
@@ -343,6 +349,8 @@ impl<B: Read> Gzip<B> {
             made: 0,
             members: 0,
             broken: None,
+            passed: 0,
+            first_fault: String::new(),
         }
     }
 
@@ -392,6 +400,11 @@ impl<B: Read> Gzip<B> {
                 }
             }
             if self.at == self.end {
+                if self.passed > 0 && filled == 0 {
+                    let passed = std::mem::take(&mut self.passed);
+                    let said = format!("{passed} broken members were passed over; {}", self.first_fault);
+                    return Err(io::Error::new(PASSED, said));
+                }
                 return Ok(filled);
             }
             if self.small {
@@ -403,6 +416,9 @@ impl<B: Read> Gzip<B> {
                     Member::NoRoom if filled > 0 => return Ok(filled),
                     Member::NoRoom if self.decode_aside()? => continue,
                     Member::NoRoom | Member::Other => {}
+                }
+                if self.pass_broken()? {
+                    continue;
                 }
             }
             self.state = Some(Decompress::new_gzip(15));
@@ -431,6 +447,42 @@ impl<B: Read> Gzip<B> {
                 }
             }
         }
+    }
+
+    /// Passes over the member that begins here if it is broken and others follow it: in a file with a
+    /// member for each record, one record is lost. Nothing of a broken member is handed out.
+    fn pass_broken(&mut self) -> io::Result<bool> {
+        let input = &self.input[self.at..self.end];
+        let fault = match extent(input) {
+            Extent::Broken(fault) => fault,
+            // A wrong length in its header may have led it astray.
+            Extent::Beyond if self.ended && self.members > 0 => "the file ends inside it".to_owned(),
+            Extent::Whole(_) | Extent::Beyond => return Ok(false),
+        };
+        let mut ahead = 1;
+        while let Some(found) = memchr::memmem::find(&input[ahead..], MEMBER) {
+            ahead += found;
+            let follows = match extent(&input[ahead..]) {
+                // Archives hold gzip that begins no member of theirs, and no gzip follows it.
+                Extent::Whole(length) => {
+                    let rest = &input[ahead + length..];
+                    rest.starts_with(MEMBER) || rest.len() < MEMBER.len() && (self.ended || self.members > 0)
+                }
+                Extent::Beyond => self.members > 0 && !self.ended,
+                Extent::Broken(_) => false,
+            };
+            if follows {
+                self.members += 1;
+                self.passed += 1;
+                if self.passed == 1 {
+                    self.first_fault = format!("gzip member {}: {fault}", self.members);
+                }
+                self.at += ahead;
+                return Ok(true);
+            }
+            ahead += 1;
+        }
+        Ok(false)
     }
 
     /// Decodes it into a buffer of ours.
@@ -493,6 +545,7 @@ impl<B: Read> Gzip<B> {
         Reason(match error.kind() {
             io::ErrorKind::UnexpectedEof => "truncated_gzip",
             GARBAGE => "garbage_after_gzip",
+            PASSED => "bad_gzip_members",
             _ => "bad_gzip",
         })
     }
@@ -512,6 +565,40 @@ enum Member {
     NoRoom,
     /// It is broken, cut or large, or its end cannot be told.
     Other,
+}
+
+/// How a gzip member begins.
+const MEMBER: &[u8] = &[0x1f, 0x8b, 8];
+
+/// How far a member reaches.
+enum Extent {
+    /// To its end, in so many bytes.
+    Whole(usize),
+    /// Beyond what is at hand.
+    Beyond,
+    /// Not to its end, and why.
+    Broken(String),
+}
+
+/// How far the member reaches that begins here.
+fn extent(input: &[u8]) -> Extent {
+    let mut state = Decompress::new_gzip(15);
+    let mut nowhere = vec![0; BLOCK];
+    loop {
+        let (seen, made) = (state.total_in(), state.total_out());
+        let left = input.get(seen as usize..).unwrap_or_default();
+        if left.is_empty() {
+            return Extent::Beyond;
+        }
+        match state.decompress(left, &mut nowhere, FlushDecompress::None) {
+            Ok(Status::StreamEnd) => return Extent::Whole(state.total_in() as usize),
+            Ok(_) if (state.total_in(), state.total_out()) == (seen, made) => {
+                return Extent::Broken("no progress".to_owned());
+            }
+            Ok(_) => {}
+            Err(error) => return Extent::Broken(error.to_string()),
+        }
+    }
 }
 
 /// How long a member is, compressed, that was decoded to `made`: libdeflate does not tell. It ends

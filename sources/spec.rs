@@ -37,7 +37,7 @@ pub struct Told {
 }
 
 /// Reasons that every file of records may give.
-const RECORD_REASONS: [(&str, &str); 13] = [
+const RECORD_REASONS: [(&str, &str); 14] = [
     (
         "bad_json",
         "a line that is not JSON, or a number, a depth or a multitude of columns that JSON readers do not take",
@@ -53,6 +53,7 @@ const RECORD_REASONS: [(&str, &str); 13] = [
     ("truncated_*", "the file ends inside its gzip, zstd, bzip2 or xz stream: what came before was read"),
     ("bad_*", "the gzip, zstd, bzip2, xz, tar or Parquet is broken here: what came before was read"),
     ("garbage_after_gzip", "bytes after the last gzip member that are not gzip"),
+    ("bad_gzip_members", "gzip members that do not decode, with others after them: all others were read"),
     ("unknown_format", "a file of another kind, such as a zip archive"),
 ];
 

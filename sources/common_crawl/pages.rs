@@ -59,7 +59,14 @@ fn records(file: &RawFile, raw: &mut Raw, options: &CommonCrawl, reading: &mut R
                 return Ok(None);
             }
             Entry::Broken { reason, evidence, bytes, .. } => reading.unusable(Reason(reason), evidence, bytes)?,
-            Entry::Record { header, content, bytes } => {
+            // Of gzip, what is wrong is found at a member's end: its record is not to be trusted.
+            Entry::Record { bytes, last: true, .. }
+                if raw.damage().is_some_and(|found| found.reason.0 == "bad_gzip") =>
+            {
+                reading.cut_off = bytes;
+                return Ok(None);
+            }
+            Entry::Record { header, content, bytes, .. } => {
                 match document(form, header, content, options, reading.limits) {
                     Ok((text, meta)) => reading.document(text, meta)?,
                     Err((reason, evidence)) => reading.unusable(Reason(reason), evidence, bytes)?,
@@ -92,7 +99,7 @@ pub(crate) fn fuzz(mut bytes: &[u8], form: Form, options: &CommonCrawl) {
         let passed = match records.next(&mut bytes) {
             Err(_) | Ok(Entry::End) => return,
             Ok(Entry::Broken { bytes, .. }) => bytes,
-            Ok(Entry::Record { header, content, bytes }) => {
+            Ok(Entry::Record { header, content, bytes, .. }) => {
                 let _ = document(form, header, content, options, Limits { max_document: 1 << 14 });
                 bytes
             }

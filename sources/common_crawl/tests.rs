@@ -79,6 +79,33 @@ fn a_member_for_each_record_reads_like_plain_text() {
     }
 }
 
+/// Nothing of a member whose checksum is wrong becomes a document, and those after it are read.
+#[test]
+fn a_broken_member_costs_one_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = members(&wet(), gzip);
+    let plain = read("common_crawl", &put(&folder, "a", &whole));
+    let mut lost = 0;
+    for at in (0..whole.len()).step_by(11) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 4;
+        let files = crate::conformance::find("common_crawl", &put(&folder, "a", &flipped));
+        let (seen, ended) =
+            crate::conformance::read_files("common_crawl", &files, crate::Limits { max_document: 1 << 20 }, usize::MAX);
+        ended.unwrap();
+        // A flip in a header's time or in the system's number changes nothing.
+        let texts = seen.texts();
+        let known = plain.texts();
+        assert!(texts.iter().all(|text| known.contains(text)), "byte {at}");
+        let last = *seen.outcomes().last().unwrap();
+        if last == "bad_gzip_members" && seen.outcomes().len() + 1 >= plain.outcomes().len() {
+            lost += 1;
+            assert!(texts.len() + 1 >= known.len(), "byte {at}: {:?}", seen.records);
+        }
+    }
+    assert!(lost > 20, "{lost}");
+}
+
 #[test]
 fn what_a_record_says_is_kept() {
     let seen = read("common_crawl", &fixture("harbour.warc.wet"));

@@ -158,8 +158,10 @@ impl Post {
                 }
             }
         }
-        if post.license.is_empty() {
-            post.license = license_of(&post.created).into();
+        if post.license.is_empty()
+            && let Some(license) = license_of(&post.created)
+        {
+            post.license = license.into();
         }
         let body = body.unwrap_or_default();
         let start = texts.len();
@@ -198,12 +200,14 @@ fn numbered(text: &str) -> bool {
     text.trim_start_matches(|digit: char| digit.is_ascii_digit()).starts_with(". ")
 }
 
-/// The licence of what was posted on a day: StackExchange changed it twice, not looking back.
-fn license_of(created: &str) -> &'static str {
+/// The licence of what was posted on a day: StackExchange changed it twice, not looking back. Nothing
+/// where no day is told.
+fn license_of(created: &str) -> Option<&'static str> {
     match created {
-        _ if created < "2011-04-08" => "cc-by-sa-2.5",
-        _ if created < "2018-05-02" => "cc-by-sa-3.0",
-        _ => "cc-by-sa-4.0",
+        _ if created.len() < 10 || !created.starts_with(|first: char| first.is_ascii_digit()) => None,
+        _ if created < "2011-04-08" => Some("cc-by-sa-2.5"),
+        _ if created < "2018-05-02" => Some("cc-by-sa-3.0"),
+        _ => Some("cc-by-sa-4.0"),
     }
 }
 

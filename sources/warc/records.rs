@@ -52,6 +52,8 @@ pub(crate) enum Entry<'b> {
         content: &'b [u8],
         /// Bytes from its beginning to the next record's.
         bytes: u64,
+        /// Whether the file ends with it.
+        last: bool,
     },
     /// Bytes that are no record, up to where one begins.
     Broken {
@@ -104,9 +106,10 @@ impl Records {
             Frame::Record { header, content, end } => {
                 let start = self.at;
                 self.at += end;
+                let last = self.ended && self.rest().iter().all(|byte| is_end(*byte));
                 let record = &self.buffer[start..self.at];
                 let header = Header(&record[..header]);
-                Ok(Entry::Record { header, content: &record[content..end], bytes: end as u64 })
+                Ok(Entry::Record { header, content: &record[content..end], bytes: end as u64, last })
             }
             Frame::Broken { reason, evidence, from: start } => {
                 let bytes = self.skip(from, start)?;
