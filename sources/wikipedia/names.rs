@@ -22,11 +22,10 @@ const CODES: &str = "\
 /// Names of the namespaces Media and File, then of Category, beside the English ones: localised names
 /// and aliases.
 ///
-/// For bg, de, es, fr, he, it, ja, ltg, nl, pl, ru and sv they are what these wikis' own
-/// `api.php?action=query&meta=siteinfo` said on 2021-12-21, as the original used them; for ca, cs, da,
-/// hr, hu, pt, ro, sl, sr and uk those of MediaWiki's localisation
-/// (languages/messages/Messages{Ca,Cs,Da,Hr,Hu,Pt,Ro,Sl,Sr_ec,Sr_el,Uk}.php with what they fall back
-/// to), and the Croatian wiki's own abbreviations. Every other wiki is taken at its dump's word.
+/// They are what these wikis' own `api.php?action=query&meta=siteinfo` said on 2021-12-21, as the original
+/// used them. For ca and hr all, for sl and cs some were compared with MediaWiki's localisation
+/// (languages/messages/Messages{Ca,Hr,Sl,Cs}.php); for da, hu, pt, ro, sr and uk nobody has yet. Every
+/// other wiki is taken at its dump's word.
 type Localised = (&'static str, &'static [&'static str], &'static [&'static str]);
 const LOCALISED: [Localised; 22] = [
     ("bg", &["Медия", "Файл", "Картинка"], &["Категория"]),
