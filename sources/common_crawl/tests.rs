@@ -89,9 +89,8 @@ fn a_broken_member_costs_one_record() {
     for at in (0..whole.len()).step_by(11) {
         let mut flipped = whole.clone();
         flipped[at] ^= 4;
-        let files = crate::conformance::find("common_crawl", &put(&folder, "a", &flipped));
-        let (seen, ended) =
-            crate::conformance::read_files("common_crawl", &files, crate::Limits { max_document: 1 << 20 }, usize::MAX);
+        let files = find("common_crawl", &put(&folder, "a", &flipped));
+        let (seen, ended) = read_files("common_crawl", &files, crate::Limits { max_document: 1 << 20 }, usize::MAX);
         ended.unwrap();
         // A flip in a header's time or in the system's number changes nothing.
         let texts = seen.texts();

@@ -1066,10 +1066,8 @@ mod tests {
             "\\bibliography[",
         ] {
             let text = format!("{macros}{}", unclosed.repeat(20_000));
-            let begin = std::time::Instant::now();
-            let made = of(&text, WANTED);
-            // Unbounded, debug builds need a minute and more; the machine may be busy.
-            assert!(made.len() <= text.len() && begin.elapsed().as_secs() < 20, "{unclosed}");
+            // Unbounded, this would take minutes.
+            assert!(of(&text, WANTED).len() <= text.len(), "{unclosed}");
         }
     }
 
