@@ -343,7 +343,7 @@ impl Expander<'_, '_> {
             | "newsec" => {
                 if self.place == Place::Front && self.muted.is_none() && self.summary_from.is_none() {
                     let end = self.front_end.filter(|_| self.wanted.from == From::Title).unwrap_or(self.out.len());
-                    self.out.drain(..end);
+                    self.out.drain(..self.out.floor_char_boundary(end));
                     self.place = Place::Body;
                 }
                 self.write(typed);
@@ -549,7 +549,7 @@ impl Expander<'_, '_> {
         }
         match (name, self.summary_from.take()) {
             (b"abstract" | b"Abstract", Some(from)) => {
-                let summary = self.out.split_off(from.min(self.out.len()));
+                let summary = self.out.split_off(self.out.floor_char_boundary(from));
                 self.summary = Some(summary);
                 self.front_end = Some(self.out.len());
             }
@@ -619,10 +619,13 @@ impl Expander<'_, '_> {
         let base = self.frames.len();
         let out = std::mem::take(&mut self.out);
         let (place, muted) = (self.place, self.muted.take());
+        // Places in what was written so far are none in what is written now.
+        let (front_end, summary_from) = (self.front_end.take(), self.summary_from.take());
         self.place = Place::Front;
         self.frames.push(Frame { text: text.to_owned(), at: 0, file: None, depth: DEEPEST / 2, call: None });
         self.run(base);
         (self.place, self.muted) = (place, muted);
+        (self.front_end, self.summary_from) = (front_end, summary_from);
         std::mem::replace(&mut self.out, out)
     }
 
@@ -692,7 +695,7 @@ impl Expander<'_, '_> {
     fn finish(mut self) -> String {
         if self.place == Place::Front {
             let end = self.front_end.unwrap_or(0);
-            self.out.drain(..end);
+            self.out.drain(..self.out.floor_char_boundary(end));
         }
         let body = std::mem::take(&mut self.out);
         let mut text = String::with_capacity(body.len());
@@ -1049,6 +1052,14 @@ mod tests {
             "\\section{A}\n\\begin{verbatim}\n\\x \\begin{picture}\n\\end{verbatim}",
             "\\section{A}\n\\begin{verbatim}\n\\x \\begin{picture}\n\\end{verbatim}",
         );
+    }
+
+    /// Found by fuzzing: the front of the paper was longer than the abstract that it was cut from.
+    #[test]
+    fn a_heading_in_an_abstract_cuts_nothing_else() {
+        let front = "\\begin{document}\\title{T}Many words before the paper begins\\maketitle";
+        let made = of(&format!("{front}\\abstract{{é\\section{{B}}c}}\\section{{D}}text"), WANTED);
+        assert!(made.ends_with("\\section{D}text"), "{made}");
     }
 
     /// Each of these would look for the end of its argument to the end of the text.
