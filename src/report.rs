@@ -1,5 +1,6 @@
 //! The only part that speaks to the user: failures in words, summaries as tables.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -218,18 +219,28 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
     out
 }
 
-/// Stages that did nothing at all: most often an option that does not mean what it was taken for.
+/// Stages that did nothing at all: most often an option that does not mean what it was taken for. The
+/// stages that all slices share come last in each, and are one stage.
 pub fn idle_stages(catalog: &Catalog) -> Vec<String> {
+    let place =
+        |label: &str| label.split_once(':').and_then(|(at, name)| Some((at.parse::<usize>().ok()?, name.to_owned())));
+    let mut busy = BTreeSet::new();
     let mut idle = Vec::new();
     for (name, slice) in &catalog.slices {
+        let last = slice.counts.stages.keys().filter_map(|label| place(label)).map(|(at, _)| at).max().unwrap_or(0);
         for (label, stage) in &slice.counts.stages {
-            // One that saw nothing is not to blame: those before it dropped all.
-            if stage.dropped + stage.edited + stage.measured == 0 && stage.seen > 0 {
-                idle.push(format!("{name}: stage {label} touched none of {}", count(stage.seen, "document")));
+            let from_the_end = place(label).map(|(at, name)| (last - at, name));
+            if stage.dropped + stage.edited + stage.measured > 0 {
+                busy.extend(from_the_end);
+            } else if stage.seen > 0 {
+                // One that saw nothing is not to blame: those before it dropped all.
+                let words = format!("{name}: stage {label} touched none of {}", count(stage.seen, "document"));
+                idle.push((from_the_end, words));
             }
         }
     }
-    idle
+    idle.retain(|(place, _)| place.as_ref().is_none_or(|place| !busy.contains(place)));
+    idle.into_iter().map(|(_, words)| words).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use super::{blanks, ends_in_word, environment, group, is_verbatim, verb, word};
 /// How deep macros may stand in macros: more is a circle.
 const DEEPEST: u16 = 64;
 
+/// How deep titles and abstracts may stand in each other: each takes room on the stack.
+const DEEPEST_ASIDE: u32 = 4;
+
 /// How deep files may input files.
 const DEEPEST_FILE: usize = 32;
 
@@ -75,6 +78,7 @@ pub(crate) fn paper(main: (usize, String), bytes: usize, wanted: Wanted, inputs:
         left: bytes.saturating_mul(4).saturating_add(1 << 20),
         switches: HashMap::new(),
         conditions: Vec::new(),
+        inside: 0,
     };
     let (number, text) = main;
     expander.frames.push(Frame { text, at: 0, file: Some(number), depth: 0, call: None });
@@ -140,6 +144,8 @@ struct Expander<'i, 'f> {
     switches: HashMap<String, bool>,
     /// The conditions that are open, and whether they were on a switch.
     conditions: Vec<bool>,
+    /// How many titles and abstracts are being expanded, one in the other.
+    inside: u32,
 }
 
 impl Expander<'_, '_> {
@@ -616,6 +622,11 @@ impl Expander<'_, '_> {
 
     /// Expands a text that stands elsewhere than where it is written.
     fn expanded(&mut self, text: &str) -> String {
+        // An abstract in an abstract is a circle, sooner or later.
+        if self.inside == DEEPEST_ASIDE {
+            return text.to_owned();
+        }
+        self.inside += 1;
         let base = self.frames.len();
         let out = std::mem::take(&mut self.out);
         let (place, muted) = (self.place, self.muted.take());
@@ -624,6 +635,7 @@ impl Expander<'_, '_> {
         self.place = Place::Front;
         self.frames.push(Frame { text: text.to_owned(), at: 0, file: None, depth: DEEPEST / 2, call: None });
         self.run(base);
+        self.inside -= 1;
         (self.place, self.muted) = (place, muted);
         (self.front_end, self.summary_from) = (front_end, summary_from);
         std::mem::replace(&mut self.out, out)
@@ -1060,6 +1072,16 @@ mod tests {
         let front = "\\begin{document}\\title{T}Many words before the paper begins\\maketitle";
         let made = of(&format!("{front}\\abstract{{é\\section{{B}}c}}\\section{{D}}text"), WANTED);
         assert!(made.ends_with("\\section{D}text"), "{made}");
+    }
+
+    /// Found by fuzzing: each took room on the stack, until there was none.
+    #[test]
+    fn abstracts_in_abstracts_have_an_end() {
+        let circle = "\\def\\a{x\\abstract{\\a}}\\begin{document}\\a\\section{D}text";
+        assert!(of(circle, WANTED).ends_with("\\section{D}text"));
+        let deep =
+            format!("\\begin{{document}}{}{}\\section{{D}}text", "\\abstract{".repeat(20_000), "}".repeat(20_000));
+        assert!(of(&deep, WANTED).ends_with("\\section{D}text"));
     }
 
     /// Each of these would look for the end of its argument to the end of the text.
