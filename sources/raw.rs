@@ -327,8 +327,8 @@ pub(crate) struct Gzip<B> {
 }
 
 /// Compressed and decoded bytes of a member that is decoded whole, at most.
-const SMALL: usize = 1 << 20;
-const SMALL_DECODED: usize = 4 << 20;
+const SMALL: usize = 256 << 10;
+const SMALL_DECODED: usize = 1 << 20;
 
 /// Compressed bytes that are at hand, if there are as many, when a member begins.
 const AHEAD: usize = 64 << 10;
