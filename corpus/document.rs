@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::text::{Characters, Lines};
 use crate::token::{TokenId, Tokenizer};
+use crate::words::{Cut, Line, Normalized, Split, Words};
 
 /// Which record of which raw file a document is: stable when files are regrouped.
 ///
@@ -141,8 +142,8 @@ impl Signals {
 
 /// One text with its id, meta and signals.
 ///
-/// Lines, characters and tokens are made once, on first use, however many stages ask for them,
-/// and forgotten when the text is edited.
+/// Lines, words, characters and tokens are made once, on first use, however many stages ask for
+/// them, and forgotten when the text is edited.
 #[derive(Debug)]
 pub struct Document {
     /// Where it came from.
@@ -162,6 +163,9 @@ struct Views {
     lines: OnceCell<Lines>,
     characters: OnceCell<Characters>,
     tokens: OnceCell<Vec<TokenId>>,
+    normalized: OnceCell<Normalized>,
+    word_punct: OnceCell<Cut>,
+    white: OnceCell<Cut>,
 }
 
 impl Document {
@@ -214,6 +218,29 @@ impl Document {
         self.views.characters.get_or_init(|| Characters::of(&self.text))
     }
 
+    /// Its words, cut in one way; each way is kept beside the others.
+    pub fn words(&self, split: Split) -> Words<'_> {
+        match split {
+            Split::Normalized => {
+                let normalized = self.normalized();
+                Words::of(&normalized.text, &normalized.cut)
+            }
+            Split::WordPunct => {
+                Words::of(&self.text, self.views.word_punct.get_or_init(|| Cut::word_punct(&self.text)))
+            }
+            Split::White => Words::of(&self.text, self.views.white.get_or_init(|| Cut::white(&self.text))),
+        }
+    }
+
+    /// Its lines as `\n` alone ends them, with the normalized words of each.
+    pub fn newline_lines(&self) -> &[Line] {
+        &self.normalized().lines
+    }
+
+    fn normalized(&self) -> &Normalized {
+        self.views.normalized.get_or_init(|| Normalized::of(&self.text))
+    }
+
     /// Its tokens, without an end-of-document token. A pipeline has one tokenizer.
     pub fn tokens(&self, tokenizer: &dyn Tokenizer) -> &[TokenId] {
         self.views.tokens.get_or_init(|| {
@@ -239,8 +266,12 @@ impl Document {
 fn an_edit_forgets_what_was_derived() {
     let id = DocumentId { raw_file: "c4/a.json".into(), record: 0 };
     let mut document = Document::new(id, "one\ntwo".into(), Meta::default());
-    assert_eq!(document.lines().count, 2);
+    let seen = |document: &Document| {
+        let words = [Split::Normalized, Split::WordPunct, Split::White].map(|split| document.words(split).len());
+        (document.lines().count, document.newline_lines().len(), words)
+    };
+    assert_eq!(seen(&document), (2, 2, [2, 2, 2]));
     document.edit("one".into());
-    assert_eq!(document.lines().count, 1);
+    assert_eq!(seen(&document), (1, 1, [1, 1, 1]));
     assert_eq!(document.read_bytes(), 7);
 }

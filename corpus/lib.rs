@@ -13,6 +13,8 @@ pub mod digest;
 pub mod document;
 mod error;
 pub mod manifest;
+pub mod ngrams;
+pub mod python;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod shard;
@@ -22,6 +24,7 @@ pub mod store;
 pub mod table;
 pub mod text;
 pub mod token;
+pub mod words;
 
 pub use counts::{Counts, Evidence, Reason, StageCounts, Tally, Verdict};
 pub use digest::Digest;
