@@ -17,7 +17,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed, worth another try · 2 wrong usage · 64 wrong configuration · \
-                          65 damaged input beyond its allowance, or damaged output · 130 interrupted";
+                          65 damaged input beyond its allowance, a dedup that takes more than its guard allows, or damaged output · 130 interrupted";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -30,10 +30,10 @@ pub enum Command {
     /// Bring the raw files of a slice, and models, from their publishers: whole, checked, pinned. The
     /// same command again goes on where it was stopped
     Fetch(FetchArgs),
-    /// Say what a run has done so far
+    /// Say what a run has done so far, and which copies of a document went
     Status(StatusArgs),
     /// Check every file of a run against its digest, and the counts against each other
-    Verify(StatusArgs),
+    Verify(VerifyArgs),
     /// Show the documents or tokens of a file that we wrote, or of a raw file as its source reads it
     Inspect(InspectArgs),
     /// Write the kept documents in another format
@@ -172,9 +172,22 @@ fn limit(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "a number of files, from 1".to_owned())
 }
 
-/// `status` and `verify`.
+/// `status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
+    /// The folder of a run.
+    pub out: PathBuf,
+    /// Show the N largest clusters of a finished run: documents that stay, and how many went for each
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    pub clusters: Option<u16>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
     /// The folder of a run.
     pub out: PathBuf,
     /// Print the result as one JSON object

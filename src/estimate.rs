@@ -109,9 +109,12 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     for ((_, slice), chosen) in read.pipeline.slices.0.iter_mut().zip(&files) {
         slice.source = slice.source.for_sample(SAMPLE / chosen.len().max(1) as u64);
     }
+    let mut few = Plan::new(&read, plan.tokenizer.clone(), plan.models.clone(), files, Records::OfEach(caps))?;
+    // What goes of a sample says nothing of the whole.
+    few.groups.iter_mut().for_each(|group| group.guard = None);
     let sample = Prepared {
         read: read.clone(),
-        plan: Plan::new(&read, plan.tokenizer.clone(), plan.models.clone(), files, Records::OfEach(caps))?,
+        plan: few,
         models: prepared.models.clone(),
         tokenizer_path: None,
         out: folder.path().to_path_buf(),

@@ -12,7 +12,8 @@ pub enum Code {
     Usage = 2,
     /// A pipeline, an option or a model is wrong: trying again gives the same.
     Configuration = 64,
-    /// More damaged input than allowed, or output that is not as it was written.
+    /// More damaged input than allowed, a dedup that takes more than its guard allows, or output that is
+    /// not as it was written.
     Damaged = 65,
     /// Ctrl-C.
     Interrupted = 130,

@@ -9,6 +9,7 @@ use failure::{Failure, Result};
 
 mod build;
 mod cli;
+mod clusters;
 mod doctor;
 mod estimate;
 mod execute;

@@ -9,6 +9,8 @@ use std::time::Instant;
 use corpus::{Counts, Digest};
 use serde::Serialize;
 
+use crate::clusters::Cluster;
+
 /// CPU seconds by what they were spent on: `read`, each stage by its label, `write`, …
 pub type Cost = BTreeMap<String, f64>;
 
@@ -58,6 +60,15 @@ pub enum Event<'e> {
         counts: &'e Counts,
         /// What it cost.
         cost: &'e Cost,
+    },
+    /// A dedup takes more than its guard allows.
+    Guard {
+        /// What it takes, and what is allowed.
+        complaints: &'e [String],
+        /// The largest clusters.
+        clusters: &'e [Cluster],
+        /// Whether that ends the run.
+        stops: bool,
     },
     /// A pass is over.
     PassDone {

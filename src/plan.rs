@@ -15,7 +15,7 @@ use corpus::manifest::RawRead;
 use corpus::{Digest, RawFile, SignalSpec};
 use serde::{Deserialize, Serialize};
 use sources::{Limits, Record, Sink, Source, SourceSpec};
-use stages::{Kind, StageSpec};
+use stages::{Guard, Kind, StageSpec};
 
 use crate::failure::{Failure, Result};
 use crate::ledger::{Ledger, Standing};
@@ -100,6 +100,8 @@ pub struct Group {
     pub slices: Vec<usize>,
     /// Ranges of keys that are resolved apart.
     pub ranges: usize,
+    /// When it takes so much that someone should look.
+    pub guard: Option<Guard>,
     /// Whether what the ranges find is judged together.
     pub judged: bool,
     /// The barrier at which it stands, counted from the first.
@@ -307,6 +309,7 @@ impl Plan {
                     Some(group) if from_end <= shared => group,
                     _ => {
                         self.groups.push(Group {
+                            guard: spec.guard().cloned(),
                             judged: spec.is_judged(),
                             label,
                             spec,

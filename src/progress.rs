@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use corpus::Counts;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::clusters;
 use crate::metrics::{Event, Observer};
 use crate::report::{count, duration, fitting, number, say};
 
@@ -215,6 +216,18 @@ impl Observer for Progress {
                     bar.set_message("");
                 }
                 self.line(&format!("  done in {}{documents}", duration(*seconds)));
+            }
+            Event::Guard { complaints, clusters, stops } => {
+                // What ends the run is told at its end.
+                for complaint in complaints.iter().filter(|_| !stops) {
+                    self.line(&format!("warning: {complaint}"));
+                }
+                if !clusters.is_empty() {
+                    self.line("the largest clusters:");
+                }
+                for line in clusters::words(clusters).lines() {
+                    self.line(line);
+                }
             }
             Event::RunDone { .. } => {
                 if let Some(bar) = &self.bar {

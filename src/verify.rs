@@ -7,7 +7,8 @@ use corpus::shard::Shard;
 use corpus::store::{Output, Store};
 use corpus::{Counts, Digest, Error, table};
 
-use crate::cli::StatusArgs;
+use crate::cli::{StatusArgs, VerifyArgs};
+use crate::clusters::{self, Cluster};
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::Ledger;
 use crate::publish::{PLAN, all_counts, read_catalog, read_origin};
@@ -29,10 +30,13 @@ pub fn status(args: &StatusArgs) -> Result<()> {
     if args.json {
         let slices: Vec<&String> = origin.slices.keys().collect();
         let counts = catalog.as_ref().map(all_counts);
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "pipeline": origin.pipeline, "complete": catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan), "commits": commits,
             "damaged": damaged, "slices": slices, "counts": counts,
         });
+        if let Some(clusters) = clusters_of(args, &store, catalog.as_ref())? {
+            value["clusters"] = serde_json::to_value(clusters).unwrap_or_default();
+        }
         report::print(&format!("{value}\n"));
         return Ok(());
     }
@@ -68,11 +72,26 @@ pub fn status(args: &StatusArgs) -> Result<()> {
             report::account(&slice.counts)
         ));
     }
+    if let Some(clusters) = clusters_of(args, &store, Some(&catalog))? {
+        report::print(match clusters.is_empty() {
+            true => "\nno document went for another\n",
+            false => "\nthe largest clusters:\n",
+        });
+        report::print(&clusters::words(&clusters));
+    }
     Ok(())
 }
 
+/// The largest clusters of a finished run, if they are asked for.
+fn clusters_of(args: &StatusArgs, store: &Store, catalog: Option<&Catalog>) -> Result<Option<Vec<Cluster>>> {
+    match (args.clusters, catalog) {
+        (Some(most), Some(catalog)) => clusters::of_run(store, catalog, usize::from(most)).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Runs `verify`.
-pub fn verify(args: &StatusArgs) -> Result<()> {
+pub fn verify(args: &VerifyArgs) -> Result<()> {
     let store = Store::open(&args.out);
     let catalog = read_catalog(&store)?;
     let mut faults: Vec<String> = Vec::new();

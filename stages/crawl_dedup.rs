@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dedup::Marks;
-use crate::{Dedup, Finding, Key, Pairs, Rank, Sketch};
+use crate::{Dedup, Finding, Guard, Key, Pairs, Rank, Sketch};
 
 /// Keeps one of all pages with the same digest, as the crawler took it of the whole page
 /// (`WARC-Block-Digest`), or one of all with the same address.
@@ -20,6 +20,11 @@ use crate::{Dedup, Finding, Key, Pairs, Rank, Sketch};
 pub struct CrawlDedup {
     /// What copies have in common, and which one stays.
     pub by: By,
+    /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
+    /// the share of a slice's documents that may go, the most documents of which one stays, and
+    /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
+    #[serde(skip_serializing)]
+    pub guard: Guard,
 }
 
 /// What copies of a page have in common.
@@ -239,7 +244,7 @@ mod tests {
 
     /// Which pages go, and for which: each page is `file url digest time`.
     fn gone(by: By, pages: &[(u32, &str, &str, &str)]) -> Vec<(usize, usize)> {
-        let dedup = CrawlDedup { by };
+        let dedup = CrawlDedup { by, ..CrawlDedup::default() };
         let mut records = vec![0; 4];
         let mut ranks = Vec::new();
         let mut sketches = Vec::new();

@@ -4,7 +4,7 @@ use corpus::{Digest, Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Dedup, Finding, Key, Sketch};
+use crate::{Dedup, Finding, Guard, Key, Sketch};
 
 /// Keeps the first of all documents with the same text, byte for byte.
 ///
@@ -12,8 +12,14 @@ use crate::{Dedup, Finding, Key, Sketch};
 /// record, whoever ran first. Texts are compared by 128 bits of their BLAKE3 digest: among 10^12
 /// documents the chance of one false match is below 2 in 10^15.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExactDedup {}
+#[serde(deny_unknown_fields, default)]
+pub struct ExactDedup {
+    /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
+    /// the share of a slice's documents that may go, the most documents of which one stays, and
+    /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
+    #[serde(skip_serializing)]
+    pub guard: Guard,
+}
 
 impl Dedup for ExactDedup {
     fn reason(&self) -> Reason {

@@ -24,6 +24,7 @@ pub mod extension;
 pub mod fasttext;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
 pub mod keep_if;
 pub mod language;
 pub mod language_is;
@@ -42,6 +43,7 @@ pub mod tokenize;
 pub mod tokenizer;
 
 pub use dedup::{Dedup, Finding, Key, Pairs, Rank, Sketch};
+pub use guard::{Guard, Then};
 pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told};
 
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-use crate::{Dedup, Finding, Key, Sketch};
+use crate::{Dedup, Finding, Guard, Key, Sketch};
 
 /// Removes lines that a document of lower rank has too, as navigation, notices and boilerplate are;
 /// drops a document of which nothing stays.
@@ -36,6 +36,11 @@ pub struct ParagraphDedup {
     /// Lines with fewer characters are left alone: headings, lone braces and short answers are no
     /// boilerplate. Ours; cc_net has no such bound.
     pub min_characters: usize,
+    /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
+    /// the share of a slice's lines that may go, of all that are compared, and whether the run goes on
+    /// beyond (`warn`) or ends (`stop`). Lines make no clusters.
+    #[serde(skip_serializing)]
+    pub guard: Guard,
 }
 
 /// Which copy of a line stays.
@@ -93,6 +98,7 @@ impl Default for ParagraphDedup {
             repeats: Repeats::default(),
             blank_lines: BlankLines::default(),
             min_characters: 30,
+            guard: Guard::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use corpus::{Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Dedup, Finding, Key, Rank, Sketch, simhash};
+use crate::{Dedup, Finding, Guard, Key, Rank, Sketch, simhash};
 
 /// Keeps one of documents whose SimHashes differ in at most `distance` of 64 bits: editions of a
 /// book, pages that differ in a date.
@@ -25,6 +25,11 @@ pub struct SimhashDedup {
     pub shingle: Shingle,
     /// For which documents one goes.
     pub by: By,
+    /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
+    /// the share of a slice's documents that may go, the most documents of which one stays, and
+    /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
+    #[serde(skip_serializing)]
+    pub guard: Guard,
 }
 
 /// For which documents one goes.

@@ -7,7 +7,7 @@ use corpus::{SignalSpec, Tokenizer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Dedup, Stage, fasttext};
+use crate::{Dedup, Guard, Stage, fasttext};
 
 /// What a stage does to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -266,6 +266,17 @@ impl StageSpec {
             StageSpec::CrawlDedup(options) => options.judged(),
             StageSpec::SimhashDedup(options) => options.judged(),
             _ => false,
+        }
+    }
+
+    /// When a dedup takes so much that someone should look.
+    pub fn guard(&self) -> Option<&Guard> {
+        match self {
+            StageSpec::CrawlDedup(options) => Some(&options.guard),
+            StageSpec::ExactDedup(options) => Some(&options.guard),
+            StageSpec::ParagraphDedup(options) => Some(&options.guard),
+            StageSpec::SimhashDedup(options) => Some(&options.guard),
+            _ => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who runs the tasks of a pass: threads of this process now, a cluster's engine later. All of them
 //! run `task.rs`.
 
+mod guard;
 pub mod local;
 pub mod passes;
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use corpus::store::Store;
 
-use super::Executor;
 use super::local::Local;
+use super::{Executor, guard};
 use crate::failure::Result;
 use crate::metrics::{self, Cost, Event, Observer, Observers};
 use crate::plan;
@@ -104,6 +104,10 @@ pub fn execute(
             memory,
             sketches: Default::default(),
         };
+        outcome = guard::look(&run, &tasks);
+        if outcome.is_err() {
+            break;
+        }
         let bytes = tasks.iter().map(|task| task::bytes_of(&run, task)).sum();
         let begun = Instant::now();
         let text = if number == 0 { text } else { Some(bytes) };

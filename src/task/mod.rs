@@ -19,6 +19,8 @@ use stages::Models;
 pub use bounds::Permits;
 use bounds::{Budget, SetOnDrop};
 use reading::Hand;
+pub use reading::Ranks;
+pub use resolve::Findings;
 pub use segment::{Handful, Segment, work};
 use segment::{Message, Worked};
 use writing::Writing;

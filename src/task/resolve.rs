@@ -179,6 +179,11 @@ impl Findings {
         Findings::open(run, group, run.plan.groups[group].pass, Some(files))
     }
 
+    /// What a dedup concluded of all documents.
+    pub fn of_all(run: &Run<'_>, group: usize) -> corpus::Result<Findings> {
+        Findings::open(run, group, run.plan.groups[group].pass, None)
+    }
+
     fn open(run: &Run<'_>, group: usize, pass: usize, files: Option<Range<usize>>) -> corpus::Result<Findings> {
         let bound = |raw_file: usize| {
             let mut bytes = [0; Finding::WIDTH];

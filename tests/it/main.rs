@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod fetch;
 mod floors;
+mod guard;
 mod models;
 mod runs;
 mod server;

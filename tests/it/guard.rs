@@ -1,0 +1,104 @@
+//! A dedup that takes more than its guard allows.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::support::Folder;
+
+/// One document in five is one of five short texts; the others differ.
+fn folder(guard: &str) -> Folder {
+    let folder = Folder::new();
+    folder.corpus();
+    folder.pipeline("p.yaml", &format!("exact_dedup: {{ {guard} }}, tokenize: {{}}, pack: {{}}"));
+    folder
+}
+
+fn published(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for folder in ["documents/c4", "dropped/c4", "shards/c4"] {
+        for entry in fs::read_dir(out.join(folder)).unwrap().flatten() {
+            files.insert(entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn a_guard_stops_before_anything_is_rewritten_and_shows_the_largest_clusters() {
+    let folder = folder("guard: { share: 0.1, then: stop }");
+    for _ in 0..2 {
+        let stopped = folder.ends("build p.yaml --input raw --output out", 65);
+        let complaint = "error: 1:exact_dedup takes 139 of 720 documents of c4 (19.3 %), and its guard allows 10.0 %";
+        assert!(stopped.err.contains(complaint), "{}", stopped.err);
+        let cluster = "  30 documents by 1:exact_dedup, of which c4/c4-00000.json.gz#0 stays\n    │ The tide came in 0 \
+                       times and went out as often.\n    goes c4/c4-00000.json.gz#5 (1.000 alike)\n";
+        assert!(stopped.err.contains(cluster), "{}", stopped.err);
+        assert!(stopped.err.contains("    and 26 more\n"), "{}", stopped.err);
+        assert!(stopped.err.contains("guard: { then: warn }"), "{}", stopped.err);
+        assert!(!folder.path("out/documents").exists() && !folder.path("out/catalog.json").exists());
+    }
+    // With another guard the same run goes on, and all that was read stays read.
+    let set = "--set stages.exact_dedup.guard.then=warn";
+    let built = folder.fine(&format!("build p.yaml --input raw --output out --json {set}"));
+    assert!(built.err.contains("warning: 1:exact_dedup takes 139 of 720 documents"), "{}", built.err);
+    let result: serde_json::Value = serde_json::from_str(built.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&result["tasks_done_before"], &result["tasks_run"]), (&9.into(), &6.into()), "{}", built.out);
+    // A guard changes no byte.
+    folder.pipeline("q.yaml", "exact_dedup: {}, tokenize: {}, pack: {}");
+    let plain = folder.fine("build q.yaml --input raw --output plain --workers 3");
+    assert!(!plain.err.contains("guard"), "{}", plain.err);
+    assert!(published(&folder.path("out")) == published(&folder.path("plain")));
+    let metrics = fs::read_to_string(folder.path("out/metrics.jsonl")).unwrap();
+    assert!(metrics.contains(r#""event":"guard""#), "{metrics}");
+}
+
+#[test]
+fn a_cluster_that_is_too_large_is_told() {
+    let folder = folder("guard: { cluster: 29 }");
+    let built = folder.fine("build p.yaml --input raw --output out");
+    let complaint = "warning: 1:exact_dedup takes a cluster of 30 documents for one, and its guard allows 29";
+    assert!(built.err.contains(complaint), "{}", built.err);
+    folder.pipeline("p.yaml", "exact_dedup: { guard: { cluster: 30, then: stop } }, tokenize: {}, pack: {}");
+    let built = folder.fine("build p.yaml --input raw --output out2");
+    assert!(!built.err.contains("guard"), "{}", built.err);
+}
+
+#[test]
+fn a_guard_counts_the_lines_of_a_dedup_that_takes_lines() {
+    let folder = folder("");
+    let stages = "paragraph_dedup: { guard: { share: 0.1, cluster: 1, then: stop } }, tokenize: {}, pack: {}";
+    folder.pipeline("p.yaml", stages);
+    let stopped = folder.ends("build p.yaml --input raw --output out", 65);
+    let complaint = "error: 1:paragraph_dedup takes 646 of 720 parts of c4 (89.7 %)";
+    assert!(stopped.err.contains(complaint), "{}", stopped.err);
+    assert!(!stopped.err.contains("cluster of"), "{}", stopped.err);
+}
+
+#[test]
+fn a_wrong_guard_points_at_its_value() {
+    let folder = folder("guard: { share: 1.5 }");
+    let wrong = folder.ends("build p.yaml --input raw --output out", 64);
+    assert!(wrong.err.contains("1.5 is not a share from 0 to 1"), "{}", wrong.err);
+    assert!(wrong.err.contains("^^^"), "{}", wrong.err);
+}
+
+#[test]
+fn status_shows_the_largest_clusters_of_a_finished_run() {
+    let folder = folder("");
+    folder.fine("build p.yaml --input raw --output out");
+    let plain = folder.fine("status out").out;
+    assert!(!plain.contains("clusters"), "{plain}");
+    let shown = folder.fine("status out --clusters 2").out;
+    let (_, shown) = shown.split_once("\nthe largest clusters:\n").unwrap();
+    let first = "  30 documents by 1:exact_dedup, of which c4/c4-00000.json.gz#0 stays\n    │ The tide came in 0 times and \
+                 went out as often.\n    goes c4/c4-00000.json.gz#5 (1.000 alike)\n";
+    assert!(shown.starts_with(first), "{shown}");
+    assert_eq!(shown.matches(" stays\n").count(), 2, "{shown}");
+    let json = folder.fine("status out --clusters --json").out;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let clusters = value["clusters"].as_array().unwrap();
+    assert_eq!(clusters.len(), 5, "{json}");
+    // Every document that went is in one of them.
+    assert_eq!(clusters.iter().map(|cluster| cluster["documents"].as_u64().unwrap() - 1).sum::<u64>(), 139);
+}
