@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 pub mod catalog;
+#[cfg(feature = "table")]
+pub mod columns;
 pub mod counts;
 pub mod dialect;
 pub mod digest;

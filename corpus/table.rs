@@ -38,6 +38,10 @@ const GROUP_ROWS: usize = 1 << 16;
 const PIECE_BYTES: usize = 1 << 20;
 const PIECE_ROWS: usize = 1 << 12;
 
+/// Which columns our tables have: part of a task's id, so that tables of an earlier layout are made
+/// anew and none of two layouts is taken for the other.
+pub const LAYOUT: u32 = 2;
+
 /// Columns that hold most of a table's bytes, and compress better in larger pages.
 const LONG: [&str; 3] = ["text", "meta", "tokens"];
 
@@ -55,9 +59,11 @@ pub enum Life {
 
 /// Writes kept documents.
 ///
-/// Columns: `id`, `raw_file`, `record`, `read_bytes` (bytes of the text when it was read), `text`,
-/// every signal by its name, `url`, `repository`, `path`, `license`, `language`, `timestamp`, and
-/// `meta`: all that the source said, as one JSON object in its order.
+/// Columns: `id`, `raw_file`, `record`, `read_bytes` (bytes of the text when it was read),
+/// `text_bytes` (as it is now), `tokens` (how many it has without an end-of-document token, null if
+/// nobody asked for them), `text`, every signal by its name, `url`, `repository`, `path`,
+/// `license`, `language`, `timestamp`, and `meta`: all that the source said, as one JSON object in
+/// its order.
 pub struct DocumentWriter {
     table: TableWriter,
     signals: Vec<SignalSpec>,
@@ -76,6 +82,10 @@ impl DocumentWriter {
         columns.push(Column::word("raw_file"));
         columns.push(Column::new("record", Kind::Unsigned));
         columns.push(Column::new("read_bytes", Kind::Unsigned));
+        if life == Life::Kept {
+            columns.push(Column::new("text_bytes", Kind::Unsigned));
+            columns.push(Column::new("tokens", Kind::Unsigned).nullable());
+        }
         columns.push(Column::text("text"));
         columns.extend(signals.iter().map(|signal| match signal.kind {
             SignalKind::Integer => Column::new(signal.name, Kind::Integer).nullable(),
@@ -103,6 +113,11 @@ impl DocumentWriter {
         row.push(Cell::Text(&document.id.raw_file));
         row.push(Cell::Unsigned(document.id.record));
         row.push(Cell::Unsigned(document.read_bytes()));
+        if self.life == Life::Kept {
+            row.push(Cell::Unsigned(document.text().len() as u64));
+            let tokens = document.known_tokens().map(|tokens| Cell::Unsigned(tokens.len() as u64));
+            row.push(tokens.unwrap_or(Cell::Null));
+        }
         row.push(Cell::Text(document.text()));
         for spec in &self.signals {
             row.push(match document.signals.get(spec.name) {

@@ -38,6 +38,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write the kept documents in another format
     Export(ExportArgs),
+    /// Try recipes on a finished run: what each would keep, what each rule removes, how two overlap.
+    /// Reads stored signals alone, no texts
+    #[command(name = "whatif")]
+    WhatIf(WhatIfArgs),
     /// Tell of the stages: options, defaults, where the numbers come from, an example
     Stages(TellArgs),
     /// Tell of the sources: formats, options, why a record is unusable
@@ -240,6 +244,26 @@ pub struct ExportArgs {
     /// The folder to write to [default: OUT/export/jsonl]
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+}
+
+/// `whatif`.
+#[derive(Clone, Debug, Args)]
+pub struct WhatIfArgs {
+    /// The folder of a finished run
+    pub out: PathBuf,
+    /// Recipes: names of presets (`gopher`, `c4`, `fineweb`, `dclm`), or YAML files with what stands
+    /// below `keep_if:` in a pipeline
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub keep_if: Vec<String>,
+    /// Only these slices
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub slice: Vec<String>,
+    /// How many threads may read [default: all cores]. The output does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `stages` and `sources`.

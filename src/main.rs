@@ -33,6 +33,7 @@ mod task;
 mod tell;
 mod train_tokenizer;
 mod verify;
+mod whatif;
 
 fn main() -> ExitCode {
     let code = match Cli::try_parse() {
@@ -69,6 +70,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Verify(args) => verify::verify(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Export(args) => export::export(args),
+        Command::WhatIf(args) => whatif::whatif(args),
         Command::Stages(args) => tell::stages(args),
         Command::Sources(args) => tell::sources(args),
         Command::Doctor(args) => doctor::doctor(args),

@@ -693,9 +693,13 @@ impl Read {
                             stage.value.name()
                         ));
                         let failure = failure.at(self.place_of_word(stage, &signal));
-                        return Err(failure.hint(match closest(&signal, &signals) {
-                            Some(close) => format!("did you mean `{close}`?"),
-                            None => format!("written before it: {known}; `redpajama stages` tells who writes what"),
+                        let writer = stages::writer_of(&signal);
+                        return Err(failure.hint(match (writer, closest(&signal, &signals)) {
+                            (Some(writer), _) => format!("put `- {writer}: {{}}` before it, which writes it"),
+                            (None, Some(close)) => format!("did you mean `{close}`?"),
+                            (None, None) => {
+                                format!("written before it: {known}; `redpajama stages` tells who writes what")
+                            }
                         }));
                     }
                 }
@@ -883,6 +887,18 @@ mod tests {
                 "p.yaml:6:7",
                 "`line_cont`, which no stage before it writes",
                 "did you mean `line_count`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - keep_if:\n      line_count: { min: 1 }\n",
+                "p.yaml:5:7",
+                "`line_count`, which no stage before it writes",
+                "put `- line_statistics: {}` before it",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - keep_if: { preset: gofer }\n",
+                "p.yaml:4:24",
+                "unknown value `gofer`",
+                "did you mean `gopher`",
             ),
             ("slices: {}\n", "p.yaml:1:9", "at least one slice", ""),
             ("slices:\n  c4: {}\npartition: 0\n", "p.yaml:3:12", "0 is too small", ""),

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use corpus::catalog::{FORMAT, ModelEntry, TokenizerEntry};
 use corpus::manifest::RawRead;
-use corpus::{Digest, RawFile, SignalSpec};
+use corpus::{Digest, RawFile, SignalSpec, table};
 use serde::{Deserialize, Serialize};
 use sources::{Limits, Record, Sink, Source, SourceSpec};
 use stages::{Guard, Kind, StageSpec};
@@ -438,7 +438,7 @@ impl Plan {
                 "cap": partition.cap,
             }),
         };
-        let key = ("documents", FORMAT, slice.name, partition.number, reads, stages, tokenizer, dedup);
+        let key = ("documents", FORMAT, table::LAYOUT, slice.name, partition.number, reads, stages, tokenizer, dedup);
         Digest::of_value(&key)
     }
 

@@ -35,6 +35,7 @@ pub mod line_statistics;
 pub mod pack;
 pub mod paragraph_dedup;
 pub mod path_rules;
+pub mod presets;
 mod simhash;
 pub mod simhash_dedup;
 pub mod strip_gutenberg;
@@ -44,7 +45,7 @@ pub mod tokenizer;
 
 pub use dedup::{Dedup, Finding, Key, Pairs, Rank, Sketch};
 pub use guard::{Guard, Then};
-pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told};
+pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told, writer_of};
 
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs
 /// room finds it here instead of making it anew.

@@ -205,7 +205,7 @@ stages! {
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
     ExactDedup(exact_dedup), Dedup, version 1, reasons ["exact_duplicate"], example "exact_dedup: {}";
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
-    KeepIf(keep_if), Filter, version 1, reasons ["signal_too_low", "signal_too_high", "no_signal"], example "keep_if: { line_count: { min: 3 }, alnum_prop: { min: 0.3, max: 0.95 } }";
+    KeepIf(keep_if), Filter, version 1, reasons ["signal_too_low", "signal_too_high", "signal_other", "no_signal"], example "keep_if: { line_count: { min: 3 }, alnum_prop: { min: 0.3, max: 0.95 } }";
     LettersPerToken(letters_per_token), Filter, version 1, reasons ["too_few_letters_per_token", "no_tokens"], example "letters_per_token: { min: 1.5 }";
     Language(language), Measure, version 1, reasons [], example "language: {}";
     LanguageIs(language_is), Filter, version 1, reasons ["language", "language_unsure", "no_language"], example "language_is: { keep: [en], min_score: 0.5 }";
@@ -219,6 +219,12 @@ stages! {
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
+}
+
+/// The stage that writes a signal, if one does.
+pub fn writer_of(signal: &str) -> Option<&'static str> {
+    let writes = |told: &Told| told.writes.iter().any(|written| written.name == signal);
+    told().into_iter().find(writes).map(|told| told.name)
 }
 
 fn writes_of(spec: &StageSpec) -> Vec<SignalSpec> {
@@ -240,7 +246,7 @@ impl StageSpec {
     /// The signals that it judges, which stages before it must write.
     pub fn reads(&self) -> Vec<String> {
         match self {
-            StageSpec::KeepIf(options) => options.rules.keys().cloned().collect(),
+            StageSpec::KeepIf(options) => options.reads(),
             StageSpec::LanguageIs(options) => options.reads(),
             _ => Vec::new(),
         }

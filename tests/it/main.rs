@@ -11,3 +11,4 @@ mod models;
 mod runs;
 mod server;
 mod support;
+mod whatif;
