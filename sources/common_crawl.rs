@@ -110,7 +110,17 @@ impl Source for CommonCrawl {
             // What we measured is of the text as it is now.
             let language = document.meta.language.as_deref().filter(|_| name == "language");
             let mut value = String::new();
-            match (language, document.signals.get(name)) {
+            // What it asked of its classifier has other names here.
+            let signal = match name {
+                "pred_label" => "quality_label",
+                "pred_label_prob" => "quality_label_score",
+                "wiki_prob" => "quality_score",
+                name => name,
+            };
+            match (language, document.signals.get(signal)) {
+                (_, Some(Signal::Text(label))) if name == "pred_label" => {
+                    dialect::string(&format!("__label__{label}"), &mut value);
+                }
                 (_, Some(_)) if told.is_some() => value = told.unwrap_or_default(),
                 (Some(word), _) => dialect::string(word, &mut value),
                 (_, Some(Signal::Text(word))) => dialect::string(word, &mut value),

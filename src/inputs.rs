@@ -202,8 +202,13 @@ pub fn load_models(read: &Read) -> Result<LoadedModels> {
                 loaded.entries.insert(variable.name().to_owned(), ModelEntry { name, digest: model.digest() });
                 loaded.models.language = Some(Arc::new(model));
             }
-            // No stage uses them yet.
-            Variable::PerplexityModel | Variable::QualityModel => {}
+            Variable::QualityModel => {
+                let model = stages::fasttext::load(&path).map_err(|error| wrong(error.to_string()))?;
+                loaded.entries.insert(variable.name().to_owned(), ModelEntry { name, digest: model.digest() });
+                loaded.models.quality = Some(Arc::new(model));
+            }
+            // No stage uses one yet.
+            Variable::PerplexityModel => {}
         }
     }
     Ok(loaded)

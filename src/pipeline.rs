@@ -52,7 +52,8 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub perplexity_model: Option<Spanned<String>>,
-    /// A model of quality, for stages that ask for one.
+    /// A model of quality for `quality`: `wikiref`, the original's, or any supervised fastText model, such
+    /// as one that `redpajama train-classifier` made.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub quality_model: Option<Spanned<String>>,

@@ -212,6 +212,7 @@ fn ways(name: &str, example: &str) -> Vec<String> {
             "paragraph_dedup: { keep: none, scope: raw_file, repeats: remove, blank_lines: compare, min_characters: 0 }"
         }
         "path_rules" => "path_rules: { names: at_the_root }",
+        "quality" => "quality: { by: likeliest }",
         "simhash_dedup" => "simhash_dedup: { by: any }",
         _ => return ways,
     };
@@ -244,7 +245,8 @@ fn a_stage_that_changes_raises_its_version() {
     let mut texts = samples().into_iter().map(|document| document.text().to_owned());
     let tokenizer = train(&mut texts, 300, &SPECIALS).unwrap();
     let tokenizer = HuggingFace::from_json(tokenizer.as_bytes(), "t.json".as_ref(), None).unwrap();
-    let models = Models { tokenizer: Some(Arc::new(tokenizer)), ..Models::default() };
+    let quality = Some(crate::quality::tests::tides());
+    let models = Models { tokenizer: Some(Arc::new(tokenizer)), quality, ..Models::default() };
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/versions.txt");
     let written = std::fs::read_to_string(file).unwrap_or_default();
     let known: BTreeMap<&str, (&str, &str)> = written

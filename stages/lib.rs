@@ -36,6 +36,7 @@ pub mod pack;
 pub mod paragraph_dedup;
 pub mod path_rules;
 pub mod presets;
+pub mod quality;
 mod simhash;
 pub mod simhash_dedup;
 pub mod strip_gutenberg;

@@ -54,12 +54,15 @@ pub struct Models {
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
     /// `language_model`.
     pub language: Option<Arc<fasttext::Model>>,
+    /// `quality_model`.
+    pub quality: Option<Arc<fasttext::Model>>,
 }
 
 impl Models {
     /// Roughly the memory that they take beside the tokenizer, in bytes.
     pub fn footprint(&self) -> u64 {
-        self.language.as_ref().map_or(0, |model| model.footprint() as u64)
+        let models = [&self.language, &self.quality];
+        models.into_iter().flatten().map(|model| model.footprint() as u64).sum()
     }
 }
 
@@ -215,6 +218,7 @@ stages! {
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
+    Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
@@ -239,6 +243,7 @@ impl StageSpec {
             StageSpec::Language(options) => options.writes(),
             StageSpec::LineStatistics(options) => options.writes(),
             StageSpec::ParagraphDedup(options) => options.writes(),
+            StageSpec::Quality(options) => options.writes(),
             _ => &[],
         }
     }
@@ -257,6 +262,7 @@ impl StageSpec {
         match self {
             StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_) => &[Variable::Tokenizer],
             StageSpec::Language(_) => &[Variable::LanguageModel],
+            StageSpec::Quality(_) => &[Variable::QualityModel],
             _ => &[],
         }
     }
@@ -308,6 +314,7 @@ impl StageSpec {
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
+            StageSpec::Quality(options) => Built::Stage(Box::new(options.with(models.quality.clone())?)),
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),
@@ -422,7 +429,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn models() -> Models {
-        Models { tokenizer: Some(Arc::new(Words)), ..Models::default() }
+        let quality = Some(crate::quality::tests::tides());
+        Models { tokenizer: Some(Arc::new(Words)), quality, ..Models::default() }
     }
 
     pub(crate) fn apply(stage: &str, text: &str, meta: Meta) -> (corpus::Document, corpus::Verdict) {

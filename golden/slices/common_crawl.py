@@ -1,4 +1,5 @@
-"""CommonCrawl: WET files as cc_net parses them; a shard's steps up to the language; the dedup across files."""
+"""CommonCrawl: WET files as cc_net parses them; a shard's steps up to the language; the dedup across files and the
+classifier."""
 
 import json
 
@@ -82,33 +83,55 @@ def compare_mining(redpajama, golden, inputs):
     return account.close(expected | dict.fromkeys(fields, kept))
 
 
-def compare_dedup(redpajama, golden):
-    """The two phases of the dedup by address and digest, over the head and middle files of two crawls."""
-    account = Account("common_crawl: dedup by address and digest")
+# How far our sums of single-precision numbers may be from Facebook's.
+NEAR = 1e-5
+
+
+def compare_selection(redpajama, golden):
+    """From the files of two crawls to what the original published: the two phases of the dedup by address and digest
+    over head and middle, the classifier, its threshold."""
+    account = Account("common_crawl: dedup by address and digest, classifier, threshold")
     rows = lines_of(golden / "common_crawl/dedup_classify.records.jsonl.gz")
-    stages = [stage for stage in original()["slices"]["common_crawl"]["stages"] if {"bucket", "crawl_dedup"} & set(stage)]
-    pipeline = redpajama.written("common_crawl-dedup", stages, {"common_crawl": {}})
-    out = redpajama.build("common_crawl-dedup", pipeline, golden / "common_crawl/dedup_inputs")
-    kept = {document["id"] for document in table(out, "documents", "common_crawl")}
+    steps = {"bucket", "crawl_dedup", "quality", "keep_if"}
+    stages = [stage for stage in original()["slices"]["common_crawl"]["stages"] if steps & set(stage)]
+    inputs = golden / "common_crawl/dedup_inputs"
+    model = ["--set", f"quality_model={(golden / 'v2/artifacts/wikiref_toy.bin').resolve()}"]
+    pipeline = redpajama.written("common_crawl-selected", stages, {"common_crawl": {}})
+    out = redpajama.build("common_crawl-selected", pipeline, inputs, *model)
+    selected = {document["id"] for document in table(out, "documents", "common_crawl")}
     dropped = {row["id"]: row for row in table(out, "dropped", "common_crawl")}
+    # What goes at the threshold has no signals any more, so that they are looked at before it.
+    pipeline = redpajama.written("common_crawl-scored", stages[:-1], {"common_crawl": {}})
+    out = redpajama.build("common_crawl-scored", pipeline, inputs, *model)
+    scored = {document["id"]: document for document in table(out, "documents", "common_crawl")}
     tails = [row for row in dropped.values() if row["reason"] == "bucket"]
-    account.check("read", "all files", len(rows) - 1, len(kept) + len(dropped) - len(tails))
+    account.check("read", "all files", len(rows) - 1, len(selected) + len(dropped) - len(tails))
     for row in rows:
         if row.get("skipped"):
             account.check("tail", row["file"], True, bool(tails) and all(f"/{row['file']}#" in tail["id"] for tail in tails))
             continue
         ours = f"common_crawl/{row['id']}"
-        account.check("kept", row["id"], row["kept"], ours in kept)
+        account.check("kept", row["id"], row["kept"], ours in scored)
+        account.check("selected", row["id"], bool(row.get("selected_0.25")), ours in selected)
         if not row["kept"] and ours in dropped:
             account.check("reason", row["id"], "crawled_before", dropped[ours]["reason"])
-            account.check("copy that stayed", row["id"], True, dropped[ours]["kept_id"] in kept)
+            account.check("copy that stayed", row["id"], True, dropped[ours]["kept_id"] in scored)
+        if row["kept"] and ours in scored:
+            document = scored[ours]
+            account.check("pred_label", row["id"], row["pred_label"], f"__label__{document['quality_label']}")
+            for field, signal in [("pred_label_prob", "quality_label_score"), ("wiki_prob", "quality_score")]:
+                apart = abs(row[field] - document[signal])
+                account.check(field, row["id"], row[field], row[field] if apart <= NEAR else document[signal])
     gone = sum(row.get("kept") is False for row in rows)
-    return account.close({"read": 1, "tail": 1, "kept": len(rows) - 1, "reason": gone, "copy that stayed": gone})
+    kept = len(rows) - 1 - gone
+    expected = {"read": 1, "tail": 1, "kept": len(rows) - 1, "selected": len(rows) - 1}
+    expected |= {"reason": gone, "copy that stayed": gone}
+    return account.close(expected | dict.fromkeys(["pred_label", "pred_label_prob", "wiki_prob"], kept))
 
 
 def compare(redpajama, golden, inputs):
     return [
         compare_parsing(redpajama, golden, inputs),
         compare_mining(redpajama, golden, inputs),
-        compare_dedup(redpajama, golden),
+        compare_selection(redpajama, golden),
     ]

@@ -6,9 +6,9 @@ use super::Arguments;
 use super::reader::{Reader, Result, damaged};
 
 /// The word at the end of each line.
-const END_OF_LINE: &[u8] = b"</s>";
+pub(super) const END_OF_LINE: &[u8] = b"</s>";
 /// What labels begin with. Models do not say otherwise.
-const LABEL: &str = "__label__";
+pub(super) const LABEL: &str = "__label__";
 /// Runs of more letters or words than any model has; beyond, a damaged one could ask for years of
 /// work. Ours.
 const LONGEST_RUN: usize = 64;
@@ -33,7 +33,7 @@ pub struct Dictionary {
 
 /// FNV-1a over bytes with a sign, a letter at a time.
 #[derive(Clone, Copy)]
-struct Hash(u32);
+pub(super) struct Hash(pub u32);
 
 impl Hash {
     const START: Hash = Hash(2_166_136_261);
@@ -42,7 +42,7 @@ impl Hash {
         Hash((self.0 ^ i32::from(byte as i8) as u32).wrapping_mul(16_777_619))
     }
 
-    fn of(bytes: &[u8]) -> Hash {
+    pub fn of(bytes: &[u8]) -> Hash {
         bytes.iter().fold(Hash::START, |hash, byte| hash.with(*byte))
     }
 }
@@ -235,8 +235,7 @@ impl Dictionary {
         let mut rows = Vec::with_capacity(2 * HANDFUL);
         let mut hashes = Vec::new();
         let mut framed = Vec::new();
-        let words = text.split(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0));
-        for word in words.filter(|word| !word.is_empty()).chain([END_OF_LINE]) {
+        for word in words_of(text).chain([END_OF_LINE]) {
             let hash = Hash::of(word);
             let known = self.words.find(word, hash);
             let is_label = match known {
@@ -316,6 +315,12 @@ impl Dictionary {
         };
         rows.extend(row.map(|row| self.labels_from as u32 + row));
     }
+}
+
+/// The words of a text, as models part them.
+pub(super) fn words_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let words = text.split(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0));
+    words.filter(|word| !word.is_empty())
 }
 
 fn hand_on(rows: &mut Vec<u32>, take: &mut impl FnMut(&[u32])) {

@@ -1,9 +1,9 @@
 //! fastText models, as Facebook's program writes them: `.bin` and quantised `.ftz`.
 //!
-//! Inference is ours, because the crate that trains well reads the hierarchical softmax of a
+//! Inference is ours, because the crate that there is reads the hierarchical softmax of a
 //! quantised model wrongly, and every published model of languages is one. Labels and
 //! probabilities are those of Facebook's program, which adds up single-precision numbers in the
-//! same order.
+//! same order. Training is ours too: see `train.rs` for why.
 
 mod dictionary;
 mod loss;
@@ -11,7 +11,9 @@ mod matrix;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod train;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use corpus::Digest;
@@ -20,6 +22,7 @@ use dictionary::Dictionary;
 use loss::Loss;
 use matrix::Matrix;
 use reader::Reader;
+pub use train::{Trained, Trainer, Training};
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,20 @@ pub struct Model {
     output: Matrix,
     loss: Loss,
     digest: Digest,
+}
+
+/// A text as the original gave it to its classifiers: without white space around it, and what ends
+/// a line for Python, but not for a model, as a space.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    let separator = |c: char| ('\u{1c}'..='\u{1e}').contains(&c);
+    let text = text.trim_matches(|c: char| c.is_whitespace() || separator(c) || c == '\u{1f}');
+    // A model parts words at all other ends of lines.
+    let ends = |c: char| separator(c) || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    let unusual = |byte: &u8| matches!(byte, 0x1c..=0x1e | 0xc2 | 0xe2);
+    if !text.bytes().any(|byte| unusual(&byte)) || !text.contains(ends) {
+        return text.into();
+    }
+    text.replace(ends, " ").into()
 }
 
 /// Loads a model.
@@ -210,5 +227,17 @@ impl Arguments {
             return Err(reader::damaged("it has runs of letters or words and no buckets for them"));
         }
         Ok(arguments)
+    }
+}
+
+#[test]
+fn a_text_becomes_one_line_as_in_python() {
+    for (text, line) in [
+        ("", ""),
+        (" \u{1f}\u{a0}a\n", "a"),
+        ("a\u{1f}b\u{85}c\u{2028}\u{1c}d é … €", "a\u{1f}b c  d é … €"),
+        ("\u{85}a\nb\u{3000}", "a\nb"),
+    ] {
+        assert_eq!(one_line(text), line);
     }
 }
