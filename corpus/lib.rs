@@ -15,6 +15,7 @@ pub mod digest;
 pub mod document;
 mod error;
 pub mod manifest;
+pub mod mapped;
 pub mod ngrams;
 pub mod python;
 #[cfg(feature = "remote")]

@@ -16,6 +16,14 @@ pub fn fasttext(bytes: &[u8]) {
     }
 }
 
+/// Reads a KenLM model and scores some words.
+pub fn kenlm(bytes: &[u8]) {
+    let Ok(model) = crate::kenlm::Model::from_bytes(bytes.to_vec(), Path::new("fuzz.bin")) else { return };
+    for text in ["", "the cat sat on the mat and it", "<s> </s> <unk> xyzzy", "the the the the the the the the the"] {
+        model.score(text.split(' ').map(|word| model.word(word.as_bytes())));
+    }
+}
+
 /// Takes Project Gutenberg's frame off a text.
 pub fn strip_gutenberg(bytes: &[u8]) {
     let id = DocumentId { raw_file: "books/fuzz".into(), record: 0 };
@@ -31,7 +39,8 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 2] = [("fasttext", super::fasttext), ("strip_gutenberg", super::strip_gutenberg)];
+        let targets: [(&str, Target); 3] =
+            [("fasttext", super::fasttext), ("kenlm", super::kenlm), ("strip_gutenberg", super::strip_gutenberg)];
         for (name, target) in targets {
             let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
             let mut inputs = 0;

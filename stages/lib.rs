@@ -26,6 +26,7 @@ pub mod fasttext;
 pub mod fuzz;
 mod guard;
 pub mod keep_if;
+pub mod kenlm;
 pub mod language;
 pub mod language_is;
 pub mod letters_per_token;

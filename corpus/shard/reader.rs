@@ -1,11 +1,9 @@
 //! Opens shards without reading them: the operating system brings in the pages that are used.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
 use super::{MAGIC, TokenWidth, VERSION};
+use crate::mapped::Mapped;
 use crate::token::TokenId;
 use crate::{Error, Result};
 
@@ -13,8 +11,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Shard {
     path: PathBuf,
-    bin: Option<Mmap>,
-    idx: Mmap,
+    bin: Mapped,
+    idx: Mapped,
     width: TokenWidth,
     documents: usize,
     tokens: u64,
@@ -30,8 +28,10 @@ impl Shard {
             _ => PathBuf::from(format!("{}.{ending}", path.display())),
         };
         let (bin_path, idx_path) = (with("bin"), with("idx"));
-        let Some(idx) = map(&idx_path)? else { return Err(Error::damaged(&idx_path, "is empty")) };
-        let bin = map(&bin_path)?;
+        let (idx, bin) = (Mapped::open(&idx_path)?, Mapped::open(&bin_path)?);
+        if idx.is_empty() {
+            return Err(Error::damaged(&idx_path, "is empty"));
+        }
         let damaged = |detail: String| Error::damaged(&idx_path, detail);
         if idx.len() < HEADER || &idx[..9] != MAGIC {
             return Err(damaged("is not an index of tokens (`MMIDIDX`)".into()));
@@ -64,7 +64,7 @@ impl Shard {
             }
             offset += length as u64 * self.width.bytes() as u64;
         }
-        let bytes = self.bin.as_ref().map_or(0, |bin| bin.len()) as u64;
+        let bytes = self.bin.len() as u64;
         if offset != bytes {
             return Err(Error::damaged(&self.path, format!("{bytes} bytes long, the index asks for {offset}")));
         }
@@ -97,12 +97,12 @@ impl Shard {
 
     /// The tokens of a document, in order; nothing for a number past the last.
     pub fn document(&self, number: usize) -> impl Iterator<Item = TokenId> + '_ {
-        let bytes: &[u8] = match &self.bin {
-            Some(bin) if number < self.documents => {
+        let bytes: &[u8] = match number < self.documents {
+            true => {
                 let start = self.offset(number) as usize;
-                &bin[start..start + self.length(number) as usize * self.width.bytes()]
+                &self.bin[start..start + self.length(number) as usize * self.width.bytes()]
             }
-            _ => &[],
+            false => &[],
         };
         let width = self.width;
         bytes.chunks_exact(width.bytes()).map(move |token| match width {
@@ -110,19 +110,6 @@ impl Shard {
             TokenWidth::I32 => u32_at(token, 0),
         })
     }
-}
-
-/// Maps a file; an empty one cannot be mapped.
-#[allow(unsafe_code)]
-fn map(path: &Path) -> Result<Option<Mmap>> {
-    let file = File::open(path).map_err(Error::io("cannot open", path))?;
-    if file.metadata().map_err(Error::io("cannot open", path))?.len() == 0 {
-        return Ok(None);
-    }
-    // SAFETY: shards are sealed: they are renamed into place whole and never written again. A
-    // process that truncates one while it is mapped breaks this, as it would for every reader.
-    let mapped = unsafe { Mmap::map(&file) };
-    mapped.map(Some).map_err(Error::io("cannot map", path))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
