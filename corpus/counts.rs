@@ -35,7 +35,7 @@ pub enum Evidence {
     Twin {
         /// The document that stays.
         kept: DocumentId,
-        /// How alike they are, from 0 to 1.
+        /// How alike they are, from 0 to 1; below 0 if nobody has compared them.
         similarity: f32,
     },
 }
@@ -59,6 +59,9 @@ impl fmt::Display for Evidence {
             Evidence::Bound { value, bound } if value > bound => write!(f, "{value} > {bound}"),
             Evidence::Bound { value, bound } => write!(f, "{value} < {bound}"),
             Evidence::Found(what) => f.write_str(what),
+            Evidence::Twin { kept, similarity } if *similarity < 0.0 => {
+                write!(f, "like {kept}, as far as sketches tell")
+            }
             Evidence::Twin { kept, similarity } => write!(f, "{similarity} like {kept}"),
         }
     }
@@ -114,6 +117,29 @@ impl StageCounts {
         self.dropped += other.dropped;
         self.edited += other.edited;
         self.measured += other.measured;
+    }
+}
+
+/// What a dedup made of pairs of documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCounts {
+    /// Pairs that sketches proposed, as often as they did.
+    pub proposed: u64,
+    /// Pairs that were left out, since too many documents had a sketch in common.
+    pub capped: u64,
+    /// Different pairs that were compared.
+    pub compared: u64,
+    /// Those that are alike.
+    pub alike: u64,
+}
+
+impl PairCounts {
+    /// Adds those of another task.
+    pub fn merge(&mut self, other: &PairCounts) {
+        self.proposed += other.proposed;
+        self.capped += other.capped;
+        self.compared += other.compared;
+        self.alike += other.alike;
     }
 }
 

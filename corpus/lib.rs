@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod digest;
 pub mod document;
 mod error;
+pub mod lists;
 pub mod manifest;
 pub mod mapped;
 pub mod ngrams;
@@ -29,7 +30,7 @@ pub mod text;
 pub mod token;
 pub mod words;
 
-pub use counts::{Counts, Evidence, Reason, StageCounts, Tally, Verdict};
+pub use counts::{Counts, Evidence, PairCounts, Reason, StageCounts, Tally, Verdict};
 pub use digest::Digest;
 pub use document::{Document, DocumentId, Meta, Signal, SignalKind, SignalSpec, Signals};
 pub use error::{Error, Result};

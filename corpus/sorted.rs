@@ -109,6 +109,43 @@ impl<'s, const N: usize> Sorter<'s, N> {
     }
 }
 
+impl<const N: usize> Sorter<'_, N> {
+    /// Writes the records, sorted and each once, as a file under `name`.
+    pub fn publish_distinct(mut self, name: &str) -> Result<Output> {
+        let store = self.store;
+        if self.runs.is_empty() {
+            self.records.sort_unstable();
+            self.records.dedup();
+            self.count = self.records.len() as u64;
+            return self.publish(name);
+        }
+        // A file begins with how many records it has: they are merged before it is written.
+        let path = store.scratch_path("run");
+        let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
+        let run = Run(path);
+        let mut to = BufWriter::with_capacity(1 << 16, file);
+        let mut last = None;
+        let mut count = 0;
+        for record in self.sorted()? {
+            let record = record?;
+            if last != Some(record) {
+                to.write_all(&record).map_err(Error::io("cannot write", &run.0))?;
+                count += 1;
+                last = Some(record);
+            }
+        }
+        to.flush().map_err(Error::io("cannot write", &run.0))?;
+        drop(to);
+        let file = File::open(&run.0).map_err(Error::io("cannot open", &run.0))?;
+        let mut from = BufReader::with_capacity(1 << 16, file);
+        let mut file = SortedWriter::<N>::new(store.aside(name)?, count)?;
+        while let Some(record) = read_record(&mut from, &run.0)? {
+            file.push(&record)?;
+        }
+        file.publish()
+    }
+}
+
 /// Records in ascending order, from memory or from several runs.
 pub struct Merge<const N: usize> {
     memory: std::vec::IntoIter<[u8; N]>,
@@ -298,6 +335,24 @@ mod tests {
         assert_eq!(read(low, Some(high)), sorted[1234..5678]);
         assert_eq!(read(low + 1, Some(high + 1)), sorted[1235..5679]);
         assert_eq!(read(u32::MAX, None), [0u32; 0]);
+        assert_eq!(store.list(".aside").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn records_are_distinct_with_any_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let mut files = Vec::new();
+        for memory in [0, 1 << 20] {
+            let mut sorter = Sorter::<4>::new(&store, memory);
+            for n in 0..10_000u32 {
+                sorter.push((n.wrapping_mul(2_654_435_761) % 777).to_be_bytes()).unwrap();
+            }
+            sorter.publish_distinct("s").unwrap();
+            assert_eq!(SortedFile::<4>::open(&store.path("s")).unwrap().count(), 777);
+            files.push(store.read("s").unwrap());
+        }
+        assert!(files[0] == files[1]);
         assert_eq!(store.list(".aside").unwrap(), [""; 0]);
     }
 

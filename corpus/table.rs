@@ -15,11 +15,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -227,6 +228,51 @@ impl Iterator for DocumentReader {
     }
 }
 
+/// The texts of some rows of a table of documents: `wanted` says of each document, by its raw file and
+/// record, in the order of the rows, what `each` is to see its text with, if it is to see it. Of the
+/// other columns only these two are read.
+pub fn texts_of<T>(
+    path: &Path,
+    wanted: &mut dyn FnMut(&str, u64) -> Result<Option<T>>,
+    each: &mut dyn FnMut(T, &str) -> Result<()>,
+) -> Result<()> {
+    let mut table = TableReader::open(path)?;
+    let missing = |name: &str| Error::damaged(path, format!("row without `{name}`"));
+    for group in 0..table.metadata.metadata().num_row_groups() {
+        let mut rows: Vec<RowSelector> = Vec::new();
+        let mut chosen: Vec<T> = Vec::new();
+        table.only(group, &["raw_file", "record"], None)?;
+        while let Some(batch) = table.next_of_group()? {
+            for row in 0..batch.num_rows() {
+                let (Some(Value::Text(raw_file)), Some(Value::Unsigned(record))) =
+                    (Value::at(&batch, "raw_file", row), Value::at(&batch, "record", row))
+                else {
+                    return Err(missing("record"));
+                };
+                let wanted = wanted(raw_file, record)?;
+                let skip = wanted.is_none();
+                chosen.extend(wanted);
+                match rows.last_mut() {
+                    Some(last) if last.skip == skip => last.row_count += 1,
+                    _ => rows.push(RowSelector { row_count: 1, skip }),
+                }
+            }
+        }
+        if chosen.is_empty() {
+            continue;
+        }
+        table.only(group, &["text"], Some(RowSelection::from(rows)))?;
+        let mut chosen = chosen.into_iter();
+        while let Some(batch) = table.next_of_group()? {
+            for (row, chosen) in (0..batch.num_rows()).zip(&mut chosen) {
+                let Some(Value::Text(text)) = Value::at(&batch, "text", row) else { return Err(missing("text")) };
+                each(chosen, text)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn tokens_of(bytes: &[u8]) -> Vec<TokenId> {
     bytes.chunks_exact(4).map(|four| TokenId::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
@@ -299,7 +345,8 @@ impl DroppedWriter {
         let mut twin = (Cell::Null, Cell::Null);
         if let Evidence::Twin { kept, similarity } = evidence {
             push_display(&mut self.kept, kept);
-            twin = (Cell::Text(&self.kept), Cell::Number(f64::from(*similarity)));
+            let known = *similarity >= 0.0;
+            twin = (Cell::Text(&self.kept), if known { Cell::Number(f64::from(*similarity)) } else { Cell::Null });
         }
         self.table.push(&[
             Cell::Text(&self.id),
@@ -491,26 +538,44 @@ impl TableReader {
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(reader) = &mut self.reader
-                && let Some(batch) = reader.next()
-            {
-                return batch.map(Some).map_err(|error| Error::damaged(&self.path, error.to_string()));
+            if let Some(batch) = self.next_of_group()? {
+                return Ok(Some(batch));
             }
             if self.group == self.metadata.metadata().num_row_groups() {
                 return Ok(None);
             }
-            // One row group at a time, in pieces of a few megabytes.
-            let group = self.metadata.metadata().row_group(self.group);
-            let (rows, bytes) = (group.num_rows().max(1) as usize, group.total_byte_size().max(1) as usize);
-            let piece = (rows.saturating_mul(2 * PIECE_BYTES) / bytes).clamp(1, PIECE_ROWS);
-            let file = self.file.try_clone().map_err(Error::io("cannot open", &self.path))?;
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_row_groups(vec![self.group])
-                .with_batch_size(piece)
-                .build();
-            self.reader = Some(reader.map_err(reading(&self.path))?);
+            self.reader = Some(self.of_group(self.group)?.build().map_err(reading(&self.path))?);
             self.group += 1;
         }
+    }
+
+    /// What is left of the row group that is read.
+    fn next_of_group(&mut self) -> Result<Option<RecordBatch>> {
+        let next = self.reader.as_mut().and_then(Iterator::next);
+        next.transpose().map_err(|error| Error::damaged(&self.path, error.to_string()))
+    }
+
+    /// Reads some columns of one row group, and some rows.
+    fn only(&mut self, group: usize, columns: &[&str], rows: Option<RowSelection>) -> Result<()> {
+        let columns = columns.iter().copied();
+        let mask = ProjectionMask::columns(self.metadata.metadata().file_metadata().schema_descr(), columns);
+        let mut builder = self.of_group(group)?.with_projection(mask);
+        if let Some(rows) = rows {
+            builder = builder.with_row_selection(rows);
+        }
+        self.reader = Some(builder.build().map_err(reading(&self.path))?);
+        Ok(())
+    }
+
+    /// A reader of one row group, in pieces of a few megabytes.
+    fn of_group(&self, number: usize) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+        let group = self.metadata.metadata().row_group(number);
+        let (rows, bytes) = (group.num_rows().max(1) as usize, group.total_byte_size().max(1) as usize);
+        let piece = (rows.saturating_mul(2 * PIECE_BYTES) / bytes).clamp(1, PIECE_ROWS);
+        let file = self.file.try_clone().map_err(Error::io("cannot open", &self.path))?;
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![number])
+            .with_batch_size(piece))
     }
 }
 
