@@ -145,6 +145,21 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
     };
     dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
     pairs.sort_by_key(|pair| pair.to_bytes());
+    if dedup.verified() {
+        pairs.dedup();
+        let evidence = |rank: Rank| {
+            let mut hashes = Vec::new();
+            dedup.evidence(documents[rank.record as usize].text(), &mut hashes);
+            hashes
+        };
+        pairs.retain_mut(|pair| match dedup.alike(&evidence(pair.gone), &evidence(pair.kept)) {
+            Some(similarity) => {
+                pair.similarity = similarity;
+                true
+            }
+            None => false,
+        });
+    }
     if !dedup.judged() {
         return pairs;
     }

@@ -20,8 +20,11 @@ pub struct Rank {
 }
 
 impl Rank {
+    /// Bytes of a rank on disk.
+    pub const WIDTH: usize = 12;
+
     /// As bytes that compare as ranks do.
-    pub fn to_bytes(self) -> [u8; 12] {
+    pub fn to_bytes(self) -> [u8; Rank::WIDTH] {
         let mut bytes = [0; 12];
         bytes[..4].copy_from_slice(&self.raw_file.to_be_bytes());
         bytes[4..].copy_from_slice(&self.record.to_be_bytes());
@@ -78,6 +81,9 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The similarity of a pair that nobody has compared.
+    pub const UNKNOWN: f32 = -1.0;
+
     /// A part of a document, named by a number of the dedup's own, that goes.
     pub fn part(document: Rank, part: u64) -> Finding {
         Finding { gone: document, kept: Rank { raw_file: u32::MAX, record: part }, similarity: 1.0 }
@@ -137,6 +143,25 @@ pub trait Dedup: Send + Sync {
     /// pair stays.
     fn judged(&self) -> bool {
         false
+    }
+
+    /// Whether what `resolve` found is only proposed: then documents that are in a pair leave their
+    /// [`Dedup::evidence`], and a pair is judged only if that is [`Dedup::alike`].
+    fn verified(&self) -> bool {
+        false
+    }
+
+    /// Appends what tells how alike a text is to others: hashes, ascending, each once.
+    fn evidence(&self, _text: &str, _hashes: &mut Vec<u64>) {}
+
+    /// How alike two documents are, by their evidence, if that is enough for one to go.
+    fn alike(&self, _one: &[u64], _other: &[u64]) -> Option<f32> {
+        None
+    }
+
+    /// How many pairs `resolve` leaves out of so many documents with one key.
+    fn capped(&self, _documents: u64) -> u64 {
+        0
     }
 
     /// Whether it takes parts from documents, not documents from the corpus: then findings are

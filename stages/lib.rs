@@ -33,6 +33,8 @@ pub mod letters_per_token;
 pub mod license;
 pub mod line_length;
 pub mod line_statistics;
+mod minhash;
+pub mod minhash_dedup;
 pub mod pack;
 pub mod paragraph_dedup;
 pub mod path_rules;

@@ -215,6 +215,7 @@ stages! {
     License(license), Filter, version 1, reasons ["license", "no_license"], example "license: { keep: [mit, apache-2.0, bsd-3-clause] }";
     LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
+    MinhashDedup(minhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "minhash_dedup: { threshold: 0.8 }";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
@@ -276,6 +277,7 @@ impl StageSpec {
     pub fn is_judged(&self) -> bool {
         match self {
             StageSpec::CrawlDedup(options) => options.judged(),
+            StageSpec::MinhashDedup(options) => options.judged(),
             StageSpec::SimhashDedup(options) => options.judged(),
             _ => false,
         }
@@ -286,9 +288,18 @@ impl StageSpec {
         match self {
             StageSpec::CrawlDedup(options) => Some(&options.guard),
             StageSpec::ExactDedup(options) => Some(&options.guard),
+            StageSpec::MinhashDedup(options) => Some(&options.guard),
             StageSpec::ParagraphDedup(options) => Some(&options.guard),
             StageSpec::SimhashDedup(options) => Some(&options.guard),
             _ => None,
+        }
+    }
+
+    /// Whether it is a dedup whose pairs are compared before they are judged: see [`Dedup::verified`].
+    pub fn is_verified(&self) -> bool {
+        match self {
+            StageSpec::MinhashDedup(options) => options.verified(),
+            _ => false,
         }
     }
 
@@ -311,6 +322,7 @@ impl StageSpec {
             StageSpec::License(options) => Built::Stage(Box::new(options)),
             StageSpec::LineLength(options) => Built::Stage(Box::new(options)),
             StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
+            StageSpec::MinhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),

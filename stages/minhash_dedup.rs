@@ -1,0 +1,371 @@
+//! Drops documents that share most of their words, in order, with another.
+
+use corpus::{Document, Reason, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::minhash::{self, Fold, MOST_BINS, MOST_WORDS, Sketcher};
+use crate::{Dedup, Finding, Guard, Key, Positive, Rank, Share, Sketch};
+
+/// Keeps one of documents of which most shingles, words that follow each other, are the same: pages
+/// that differ in a date, forks of a file, reposts.
+///
+/// MinHash proposes: a sketch of each document is cut into bands, and documents with one whole band in
+/// common are compared. Texts decide: of each pair that is proposed the Jaccard similarity of the two
+/// sets of shingles is counted out, and a document goes only if it reaches `threshold` with one of
+/// lower rank that stays. So no chain of pairs removes anything, and every drop names the document
+/// that stays and how alike they are. Shingles are compared as 64-bit hashes: for two documents of
+/// 10,000 words the chance that a single shingle is taken for another is 5 in 10^12.
+///
+/// Documents with one similarity s have a whole band in common with the probability 1 - (1 -
+/// s^rows)^bands: for the default, 16 bands of 6, 0.992 at 0.8, 0.99996 at 0.9.
+///
+/// A document of fewer words than a shingle has is one shingle, and goes only for one with the same
+/// words; one without words always stays.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
+pub struct MinhashDedup {
+    /// Where all that is not said otherwise comes from.
+    pub preset: Preset,
+    /// Words of a shingle, at most 64. With more of them an edit touches more shingles.
+    pub ngram: Option<Positive>,
+    /// Bands of the sketch: more of them propose more. At most 255.
+    pub bands: Option<Positive>,
+    /// Numbers of a band: more of them propose less.
+    pub rows: Option<Positive>,
+    /// Instead of `bands` and `rows`: the similarity from which on pairs are wanted. Of the ways to cut
+    /// `permutations` numbers into bands, that one is taken which proposes least and still finds 99 of
+    /// 100 pairs that are so alike.
+    pub similarity: Option<Share>,
+    /// Numbers that `similarity` may cut into bands. 128 unless said otherwise.
+    pub permutations: Option<Positive>,
+    /// The least Jaccard similarity, counted out on the texts, at which a document goes.
+    pub threshold: Option<Share>,
+    /// Whether texts decide. Without it, every pair that is proposed is taken to be alike, as the tools
+    /// that the presets are named for do: below the threshold as well, and nobody knows how far.
+    pub verify: Option<bool>,
+    /// What becomes of alike documents.
+    pub clusters: Clusters,
+    /// Documents with one band in common that are all compared with each other. Of more, each is
+    /// compared with the first eight in order of preference, and the pairs left out are counted.
+    pub bucket: Option<Positive>,
+    /// When it takes so much that someone should look.
+    #[serde(skip_serializing)]
+    pub guard: Guard,
+}
+
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Ours: 5 words in small letters, without punctuation; 16 bands of 6, threshold 0.8.
+    #[default]
+    Default,
+    /// datatrove's: 5 words in small letters, without punctuation and accents, digits as 0; 14 bands of
+    /// 8. Its hashes are others, so that its bands are not ours number by number. FineWeb was made with
+    /// 14 bands of 8, to find pairs of a similarity of 0.75.
+    Datatrove,
+}
+
+/// What becomes of alike documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Clusters {
+    /// A document goes if one of lower rank that it is alike stays.
+    #[default]
+    Verified,
+}
+
+/// The options as they are written, before they are known to fit together.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    preset: Preset,
+    ngram: Option<Positive>,
+    bands: Option<Positive>,
+    rows: Option<Positive>,
+    similarity: Option<Share>,
+    permutations: Option<Positive>,
+    threshold: Option<Share>,
+    verify: Option<bool>,
+    clusters: Clusters,
+    bucket: Option<Positive>,
+    guard: Guard,
+}
+
+impl<'de> Deserialize<'de> for MinhashDedup {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<MinhashDedup, D::Error> {
+        Written::deserialize(deserializer)?.checked().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Written {
+    fn checked(self) -> Result<MinhashDedup, String> {
+        let Written { preset, ngram, bands, rows, similarity, permutations, threshold, verify, clusters, bucket } =
+            self;
+        let dedup =
+            MinhashDedup { preset, ngram, bands, rows, similarity, permutations, threshold, verify, clusters, bucket };
+        if dedup.ngram.is_some_and(|ngram| ngram.0 > MOST_WORDS as u64) {
+            return Err(format!("an ngram of more than {MOST_WORDS} words"));
+        }
+        if similarity.is_some() && (bands.is_some() || rows.is_some()) {
+            return Err("either `similarity`, or `bands` and `rows`: it is there to find these two".into());
+        }
+        if similarity.is_none() && permutations.is_some() {
+            return Err("`permutations` are for `similarity` to cut: without it, say `bands` and `rows`".into());
+        }
+        if similarity.is_some_and(|similarity| similarity.0 == 0.0) {
+            return Err("a similarity of 0, which all documents have".into());
+        }
+        if permutations.is_some_and(|permutations| permutations.0 > MOST_BINS as u64) {
+            return Err(format!("more than {MOST_BINS} permutations"));
+        }
+        let (bands, rows) = dedup.banding();
+        if bands > 255 || rows > MOST_BINS || bands * rows > MOST_BINS {
+            return Err(format!("more than 255 bands, or more than {MOST_BINS} numbers in all"));
+        }
+        Ok(dedup)
+    }
+}
+
+/// Of a bucket that is too large, each document is compared with so many of the lowest rank.
+const FIRST: usize = 8;
+/// The share of pairs of the wanted similarity that bands must find.
+const WANTED: f64 = 0.99;
+
+impl MinhashDedup {
+    fn ngram(&self) -> usize {
+        self.ngram.map_or(5, |ngram| ngram.0 as usize)
+    }
+
+    fn threshold(&self) -> f64 {
+        let of_preset = match self.preset {
+            Preset::Default => 0.8,
+            Preset::Datatrove => 0.75,
+        };
+        self.threshold.map_or(of_preset, |threshold| threshold.0)
+    }
+
+    fn fold(&self) -> Fold {
+        match self.preset {
+            Preset::Default => Fold::Case,
+            Preset::Datatrove => Fold::CaseAccentsDigits,
+        }
+    }
+
+    fn bucket(&self) -> usize {
+        self.bucket.map_or(64, |bucket| bucket.0.min(1 << 20) as usize).max(2)
+    }
+
+    fn first(&self) -> usize {
+        FIRST.min(self.bucket())
+    }
+
+    fn verifies(&self) -> bool {
+        self.verify.unwrap_or(true)
+    }
+
+    /// How the sketch is cut: bands, and numbers in each.
+    pub fn banding(&self) -> (usize, usize) {
+        if let Some(similarity) = self.similarity {
+            let permutations = self.permutations.map_or(128, |permutations| permutations.0 as usize);
+            return banding_for(similarity.0, permutations);
+        }
+        let (bands, rows) = match self.preset {
+            Preset::Default => (16, 6),
+            Preset::Datatrove => (14, 8),
+        };
+        (self.bands.map_or(bands, |bands| bands.0 as usize), self.rows.map_or(rows, |rows| rows.0 as usize))
+    }
+}
+
+/// The most rows with which as many bands as there are numbers for still find [`WANTED`] of the pairs
+/// of a similarity; then the fewest bands that do.
+fn banding_for(similarity: f64, permutations: usize) -> (usize, usize) {
+    let found = |bands: usize, rows: usize| 1.0 - (1.0 - similarity.powi(rows as i32)).powi(bands as i32);
+    for rows in (1..=permutations).rev() {
+        let most = (permutations / rows).min(255);
+        if let Some(bands) = (1..=most).find(|bands| found(*bands, rows) >= WANTED) {
+            return (bands, rows);
+        }
+    }
+    (permutations.min(255), 1)
+}
+
+/// The key of a band: hashes of its numbers, and which band it is.
+fn key(band: usize, numbers: &[u64]) -> Key {
+    let (mut one, mut other) = (band as u64 + 1, 0xa54f_f53a_5f1d_36f1u64);
+    for number in numbers {
+        one = minhash::mixed(one ^ number, 0x9e37_79b9_7f4a_7c15);
+        other = minhash::mixed(other.rotate_left(23) ^ number, 0xbb67_ae85_84ca_a73b);
+    }
+    let mut key = Key::default();
+    key[..8].copy_from_slice(&minhash::mixed(one ^ other, 0x510e_527f_ade6_82d1).to_be_bytes());
+    key[8..].copy_from_slice(&other.to_be_bytes());
+    key[15] = band as u8;
+    key
+}
+
+impl Dedup for MinhashDedup {
+    fn reason(&self) -> Reason {
+        Reason("near_duplicate")
+    }
+
+    fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
+        let (bands, rows) = self.banding();
+        let sketcher = Sketcher { bins: bands * rows };
+        let Some(sketch) = sketcher.of_text(document.text(), self.fold(), self.ngram()) else { return };
+        keys.extend(sketch.chunks_exact(rows).enumerate().map(|(band, numbers)| key(band, numbers)));
+    }
+
+    /// Proposes pairs of those that share a band; of a bucket only as many ranks are held as are all
+    /// compared with each other.
+    fn resolve(
+        &self,
+        sketches: &mut dyn Iterator<Item = Result<Sketch>>,
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        let most = self.bucket();
+        let mut band: Option<Key> = None;
+        let mut ranks: Vec<Rank> = Vec::with_capacity(most);
+        let mut large = false;
+        let mut pair = |gone: Rank, kept: Rank| found(Finding { gone, kept, similarity: Finding::UNKNOWN });
+        for sketch in sketches {
+            let Sketch { key, rank } = sketch?;
+            if band != Some(key) {
+                if !large {
+                    all_pairs(&ranks, ranks.len(), &mut pair)?;
+                }
+                ranks.clear();
+                (band, large) = (Some(key), false);
+            }
+            if large {
+                ranks.iter().try_for_each(|first| pair(rank, *first))?;
+                continue;
+            }
+            ranks.push(rank);
+            if ranks.len() > most {
+                all_pairs(&ranks, self.first(), &mut pair)?;
+                ranks.truncate(self.first());
+                large = true;
+            }
+        }
+        if large { Ok(()) } else { all_pairs(&ranks, ranks.len(), &mut pair) }
+    }
+
+    fn capped(&self, bucket: u64) -> u64 {
+        if bucket <= self.bucket() as u64 {
+            return 0;
+        }
+        // Pairs of those that are not among the first.
+        let rest = bucket - self.first() as u64;
+        rest * rest.saturating_sub(1) / 2
+    }
+
+    fn judged(&self) -> bool {
+        true
+    }
+
+    fn verified(&self) -> bool {
+        self.verifies()
+    }
+
+    fn evidence(&self, text: &str, shingles: &mut Vec<u64>) {
+        minhash::shingles(text, self.fold(), self.ngram(), |hash| shingles.push(hash));
+        shingles.sort_unstable();
+        shingles.dedup();
+    }
+
+    fn alike(&self, one: &[u64], other: &[u64]) -> Option<f32> {
+        let (less, more) = (one.len().min(other.len()), one.len().max(other.len()));
+        let threshold = self.threshold();
+        // What is so much shorter cannot be alike.
+        if (less as f64) < threshold * more as f64 {
+            return None;
+        }
+        let similarity = minhash::jaccard(one, other);
+        (similarity >= threshold && less > 0).then_some(similarity as f32)
+    }
+}
+
+/// Pairs each with the first before it, of ranks that ascend.
+fn all_pairs(ranks: &[Rank], first: usize, pair: &mut dyn FnMut(Rank, Rank) -> Result<()>) -> Result<()> {
+    for (at, gone) in ranks.iter().enumerate() {
+        for kept in &ranks[..at.min(first)] {
+            pair(*gone, *kept)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rank(record: u64) -> Rank {
+        Rank { raw_file: 0, record }
+    }
+
+    /// The pairs that are proposed among so many documents with one band in common: (gone, kept).
+    fn proposed(options: &str, documents: u64) -> (Vec<(u64, u64)>, u64) {
+        let dedup: MinhashDedup = serde_saphyr::from_str(options).unwrap();
+        let mut pairs = Vec::new();
+        // A lone document before and after them.
+        let keys = std::iter::once(0).chain((0..documents).map(|_| 1)).chain([2]);
+        let mut sketches =
+            keys.enumerate().map(|(record, key)| Ok(Sketch { key: [key; 16], rank: rank(record as u64) }));
+        let mut note = |pair: Finding| {
+            pairs.push((pair.gone.record - 1, pair.kept.record - 1));
+            Ok(())
+        };
+        dedup.resolve(&mut sketches, &mut note).unwrap();
+        (pairs, dedup.capped(documents))
+    }
+
+    #[test]
+    fn a_bucket_is_compared_whole_or_with_its_first() {
+        assert_eq!(proposed("{}", 3), (vec![(1, 0), (2, 0), (2, 1)], 0));
+        for (options, documents) in [("{}", 64), ("{}", 65), ("{ bucket: 2 }", 5), ("{ bucket: 10 }", 30)] {
+            let (pairs, capped) = proposed(options, documents);
+            assert_eq!(pairs.len() as u64 + capped, documents * (documents - 1) / 2, "{options}");
+            assert!(pairs.iter().all(|(gone, kept)| kept < gone));
+            let of = |document: u64| pairs.iter().filter(|(gone, _)| *gone == document).count();
+            assert!((0..documents).all(|document| of(document) >= document.min(2) as usize));
+        }
+        // Of so many copies each is compared with a few.
+        let (pairs, capped) = proposed("{}", 100_000);
+        assert!(pairs.len() < 8 * 100_000 && capped > 0);
+    }
+
+    #[test]
+    fn options_that_do_not_fit_together_are_told_so() {
+        let said = |options: &str| match serde_saphyr::from_str::<MinhashDedup>(options) {
+            Ok(dedup) => format!("{:?}", dedup.banding()),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(said("{}"), "(16, 6)");
+        assert_eq!(said("{ preset: datatrove }"), "(14, 8)");
+        // Of 128 numbers 18 bands of 7 find 0.986 of such pairs, 15 of 6 still 0.9896, 16 of 6 0.992.
+        assert_eq!(said("{ similarity: 0.8 }"), "(16, 6)");
+        // 1 - (1 - 0.5^3)^35 is 0.9907, and four rows would need 72 bands.
+        assert_eq!(said("{ similarity: 0.5 }"), "(35, 3)");
+        assert!(said("{ similarity: 0.8, rows: 4 }").contains("either `similarity`"));
+        assert!(said("{ permutations: 64 }").contains("for `similarity`"));
+        assert!(said("{ bands: 256 }").contains("255"));
+        assert!(said("{ bands: 100, rows: 100 }").contains("4096"));
+        assert!(said("{ ngram: 65 }").contains("64"));
+        assert!(said("{ threshold: 1.5 }").contains("0 to 1"));
+        assert!(said("{ rowz: 5 }").contains("rowz"));
+    }
+
+    #[test]
+    fn a_document_is_like_one_with_its_shingles_at_the_threshold() {
+        let dedup: MinhashDedup = serde_saphyr::from_str("{ threshold: 0.5 }").unwrap();
+        assert_eq!(dedup.alike(&[1, 2, 3], &[2, 3, 4]), Some(0.5));
+        assert_eq!(dedup.alike(&[1, 2, 3], &[3, 4]), None);
+        assert_eq!(dedup.alike(&[], &[]), None);
+        assert_eq!(dedup.alike(&[7], &[7]), Some(1.0));
+        let everything: MinhashDedup = serde_saphyr::from_str("{ threshold: 0 }").unwrap();
+        assert_eq!(everything.alike(&[], &[]), None);
+    }
+}
