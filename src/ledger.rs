@@ -4,7 +4,7 @@
 use corpus::catalog::{FORMAT, ShardEntry};
 use corpus::manifest::RawRead;
 use corpus::store::{Output, Store};
-use corpus::{Counts, Digest, Error};
+use corpus::{Counts, Digest, Error, PairCounts};
 use serde::{Deserialize, Serialize};
 
 /// What a finished task left. Two attempts at one task leave the same, or something was not
@@ -31,6 +31,15 @@ pub struct Commit {
     /// What the dedup found.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub findings: Option<Output>,
+    /// The documents that are in a pair, for which evidence is wanted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub candidates: Option<Output>,
+    /// Their evidence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<Output>,
+    /// What the dedup made of pairs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pairs: Option<PairCounts>,
     /// The raw files that were read.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reads: Vec<RawRead>,
@@ -41,7 +50,8 @@ pub struct Commit {
 impl Commit {
     /// All files that it names.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
-        self.published().chain(&self.between).chain(&self.sketches).chain(&self.findings)
+        let compared = self.sketches.iter().chain(&self.findings).chain(&self.candidates).chain(&self.evidence);
+        self.published().chain(&self.between).chain(compared)
     }
 
     /// The files that a catalog names.

@@ -104,12 +104,16 @@ pub struct Group {
     pub guard: Option<Guard>,
     /// Whether what the ranges find is judged together.
     pub judged: bool,
+    /// Whether what the ranges find is compared before it is judged.
+    pub verified: bool,
     /// The barrier at which it stands, counted from the first.
     barrier: usize,
     /// The pass whose tasks write its findings.
     pub pass: usize,
     /// The pass that resolves its ranges; the same, unless it is judged.
     pub resolve_pass: usize,
+    /// The pass that makes the findings which are judged: it resolves, or compares pairs.
+    pub pairs_pass: usize,
 }
 
 /// Tasks that may run side by side.
@@ -145,6 +149,20 @@ pub enum TaskKind {
         group: usize,
         /// Which range.
         range: usize,
+    },
+    /// Evidence of the documents of one partition that are in a pair.
+    Evidence {
+        /// Which dedup.
+        group: usize,
+        /// Which partition.
+        partition: usize,
+    },
+    /// The pairs of which a document of one partition may go, compared.
+    Verify {
+        /// Which dedup.
+        group: usize,
+        /// Which partition.
+        partition: usize,
     },
     /// The pairs that the ranges of one dedup found, in order of rank.
     Judge {
@@ -311,6 +329,7 @@ impl Plan {
                         self.groups.push(Group {
                             guard: spec.guard().cloned(),
                             judged: spec.is_judged(),
+                            verified: spec.is_verified(),
                             label,
                             spec,
                             slices: Vec::new(),
@@ -318,6 +337,7 @@ impl Plan {
                             barrier,
                             pass: 0,
                             resolve_pass: 0,
+                            pairs_pass: 0,
                         });
                         self.groups.len() - 1
                     }
@@ -359,8 +379,12 @@ impl Plan {
                 break;
             }
             let mut tasks = Vec::new();
+            let mut evidence = Vec::new();
+            let mut verify = Vec::new();
             let mut judges = Vec::new();
-            let mut names = [BTreeSet::new(), BTreeSet::new()];
+            let mut names = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
+            let compare = self.groups.iter().any(|group| group.barrier == level && group.verified);
+            let judge_pass = passes.len() + if compare { 3 } else { 1 };
             for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| group.barrier == level) {
                 // Findings name raw files by their place in the run.
                 let read: Vec<(Digest, usize)> = group
@@ -374,21 +398,37 @@ impl Plan {
                 let mut found = Digest::of_value(&("findings", read, group.ranges));
                 group.resolve_pass = passes.len();
                 group.pass = passes.len();
+                group.pairs_pass = passes.len();
                 names[0].insert(group.spec.name());
                 for range in 0..group.ranges {
                     let id = Digest::of_value(&("resolve", FORMAT, read, range, group.ranges));
                     tasks.push(Task { id, kind: TaskKind::Resolve { group: index, range } });
                 }
-                if group.judged {
-                    group.pass = passes.len() + 1;
+                if group.verified {
+                    group.pairs_pass = passes.len() + 2;
                     names[1].insert(group.spec.name());
+                    for partition in group.slices.iter().flat_map(|slice| self.slices[*slice].partitions.clone()) {
+                        let id = Digest::of_value(&("evidence", FORMAT, found, partition));
+                        evidence.push(Task { id, kind: TaskKind::Evidence { group: index, partition } });
+                        let id = Digest::of_value(&("verify", FORMAT, found, partition));
+                        verify.push(Task { id, kind: TaskKind::Verify { group: index, partition } });
+                    }
+                }
+                if group.judged {
+                    group.pass = judge_pass;
+                    names[2].insert(group.spec.name());
                     let id = Digest::of_value(&("judge", FORMAT, found));
                     judges.push(Task { id, kind: TaskKind::Judge { group: index } });
                     found = id;
                 }
                 groups[index] = Some(found);
             }
-            for (verb, tasks, names) in [("resolve", tasks, &names[0]), ("judge", judges, &names[1])] {
+            for (verb, tasks, names) in [
+                ("resolve", tasks, &names[0]),
+                ("look again, for", evidence, &names[1]),
+                ("verify", verify, &names[1]),
+                ("judge", judges, &names[2]),
+            ] {
                 if !tasks.is_empty() {
                     let names: Vec<&str> = names.iter().copied().collect();
                     passes.push(Pass { about: format!("{verb} {}", names.join(", ")), tasks });
@@ -501,6 +541,11 @@ impl Plan {
         signals
     }
 
+    /// The segment of a partition's slice that a dedup ends.
+    pub fn segment_before(&self, group: usize, partition: usize) -> Option<usize> {
+        self.slices[self.partitions[partition].slice].dedups.iter().position(|known| *known == group)
+    }
+
     /// The task of a partition in a segment.
     pub fn documents_task(&self, partition: usize, segment: usize) -> Option<&Task> {
         let (pass, at) = *self.places.get(&(partition, segment))?;
@@ -521,6 +566,8 @@ impl Plan {
         let mut documents: BTreeSet<(usize, usize)> = BTreeSet::new();
         let mut findings: BTreeSet<usize> = BTreeSet::new();
         let mut pairs: BTreeSet<usize> = BTreeSet::new();
+        let mut proposed: BTreeSet<usize> = BTreeSet::new();
+        let mut evidence: BTreeSet<usize> = BTreeSet::new();
         let mut sketches: BTreeSet<usize> = BTreeSet::new();
         for (pass, tasks) in self.passes.iter().enumerate().rev() {
             for (at, task) in tasks.tasks.iter().enumerate() {
@@ -530,6 +577,9 @@ impl Plan {
                         let sketched = slice.dedups.get(segment).is_some_and(|group| sketches.contains(group));
                         documents.contains(&(partition, segment)) || sketched
                     }
+                    TaskKind::Evidence { group, .. } => evidence.contains(&group),
+                    TaskKind::Verify { group, .. } => pairs.contains(&group),
+                    TaskKind::Resolve { group, .. } if self.groups[group].verified => proposed.contains(&group),
                     TaskKind::Resolve { group, .. } if self.groups[group].judged => pairs.contains(&group),
                     TaskKind::Resolve { group, .. } | TaskKind::Judge { group } => findings.contains(&group),
                 };
@@ -550,6 +600,14 @@ impl Plan {
                     }
                     TaskKind::Judge { group } => {
                         pairs.insert(group);
+                    }
+                    TaskKind::Verify { group, .. } => {
+                        proposed.insert(group);
+                        evidence.insert(group);
+                    }
+                    TaskKind::Evidence { group, partition } => {
+                        proposed.insert(group);
+                        documents.extend(self.segment_before(group, partition).map(|segment| (partition, segment)));
                     }
                     TaskKind::Documents { .. } => {}
                 }

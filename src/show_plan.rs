@@ -116,7 +116,9 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
 
 fn task_words(plan: &Plan, kind: TaskKind) -> String {
     match kind {
-        TaskKind::Documents { partition, .. } => {
+        TaskKind::Documents { partition, .. }
+        | TaskKind::Evidence { partition, .. }
+        | TaskKind::Verify { partition, .. } => {
             let partition = &plan.partitions[partition];
             format!("{} partition {}", plan.slices[partition.slice].name, partition.number)
         }

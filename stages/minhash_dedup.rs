@@ -101,10 +101,32 @@ impl<'de> Deserialize<'de> for MinhashDedup {
 
 impl Written {
     fn checked(self) -> Result<MinhashDedup, String> {
-        let Written { preset, ngram, bands, rows, similarity, permutations, threshold, verify, clusters, bucket } =
-            self;
-        let dedup =
-            MinhashDedup { preset, ngram, bands, rows, similarity, permutations, threshold, verify, clusters, bucket };
+        let Written {
+            preset,
+            ngram,
+            bands,
+            rows,
+            similarity,
+            permutations,
+            threshold,
+            verify,
+            clusters,
+            bucket,
+            guard,
+        } = self;
+        let dedup = MinhashDedup {
+            preset,
+            ngram,
+            bands,
+            rows,
+            similarity,
+            permutations,
+            threshold,
+            verify,
+            clusters,
+            bucket,
+            guard,
+        };
         if dedup.ngram.is_some_and(|ngram| ngram.0 > MOST_WORDS as u64) {
             return Err(format!("an ngram of more than {MOST_WORDS} words"));
         }

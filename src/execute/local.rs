@@ -80,7 +80,7 @@ fn run_one(
     }
     let segment = match task.kind {
         TaskKind::Documents { partition, segment } => segments.get(&(run.plan.partitions[partition].slice, segment)),
-        TaskKind::Resolve { .. } | TaskKind::Judge { .. } => None,
+        _ => None,
     };
     let bytes = task::bytes_of(run, task);
     let Some((commit, cost)) = task::run(run, task, segment, handfuls)? else { return Ok(()) };

@@ -5,6 +5,7 @@ mod bounds;
 mod reading;
 mod resolve;
 mod segment;
+mod verify;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,8 @@ pub fn run(
             Documents { run, task, partition, number, segment }.run(workers)?
         }
         TaskKind::Resolve { group, range } => resolve::resolve(run, task, group, range)?,
+        TaskKind::Evidence { group, partition } => verify::evidence(run, task, group, partition)?,
+        TaskKind::Verify { group, partition } => verify::verify(run, task, group, partition)?,
         TaskKind::Judge { group } => resolve::judge(run, task, group)?,
     };
     let Some((commit, cost)) = done else { return Ok(None) };
@@ -177,6 +180,6 @@ pub fn bytes_of(run: &Run<'_>, task: &Task) -> u64 {
             let commit = before.and_then(|task| Ledger::new(run.store).commit_of(&task.id).ok().flatten());
             commit.map_or(0, |commit| commit.counts.kept.bytes)
         }
-        TaskKind::Resolve { .. } | TaskKind::Judge { .. } => 0,
+        _ => 0,
     }
 }

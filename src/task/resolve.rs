@@ -7,10 +7,11 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use corpus::Error;
 use corpus::catalog::FORMAT;
 use corpus::sorted::{SortedFile, SortedRange, Sorter};
-use stages::{Built, Finding, Pairs, Rank, Sketch};
+use corpus::store::Output;
+use corpus::{Error, PairCounts};
+use stages::{Built, Dedup, Finding, Key, Pairs, Rank, Sketch};
 
 use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
@@ -20,18 +21,27 @@ use crate::plan::{Plan, Task, TaskKind};
 
 fn of_group(plan: &Plan, pass: usize, group: usize) -> impl Iterator<Item = &Task> {
     plan.passes[pass].tasks.iter().filter(move |task| match task.kind {
-        TaskKind::Resolve { group: of, .. } | TaskKind::Judge { group: of } => of == group,
-        TaskKind::Documents { .. } => false,
+        TaskKind::Resolve { group: of, .. } | TaskKind::Verify { group: of, .. } | TaskKind::Judge { group: of } => {
+            of == group
+        }
+        TaskKind::Documents { .. } | TaskKind::Evidence { .. } => false,
     })
+}
+
+/// A dedup, ready to run.
+pub fn dedup_of(run: &Run<'_>, group: usize) -> Result<Box<dyn Dedup>> {
+    let spec = &run.plan.groups[group];
+    match spec.spec.build(run.models).map_err(Failure::configuration)? {
+        Built::Dedup(dedup) => Ok(dedup),
+        _ => Err(Failure::configuration(format!("`{}` is no dedup", spec.label))),
+    }
 }
 
 /// One range of keys of one dedup: from all sketches of the range to what goes.
 pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result<Option<(Commit, Cost)>> {
     let plan = run.plan;
     let spec = &plan.groups[group];
-    let Built::Dedup(dedup) = spec.spec.build(run.models).map_err(Failure::configuration)? else {
-        return Err(Failure::configuration(format!("`{}` is no dedup", spec.label)));
-    };
+    let dedup = dedup_of(run, group)?;
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
     let bound = |range: usize| {
@@ -55,12 +65,36 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         }
     }
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
-    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
-    dedup.resolve(&mut sorted, &mut |finding| found.push(finding.to_bytes()))?;
+    let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
+    let mut pairs = PairCounts::default();
+    let mut together = (Key::default(), 0);
+    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes)).inspect(|sketch| {
+        let Ok(sketch) = sketch else { return };
+        if together.0 != sketch.key {
+            pairs.capped += dedup.capped(together.1);
+            together = (sketch.key, 0);
+        }
+        together.1 += 1;
+    });
+    dedup.resolve(&mut sorted, &mut |finding| {
+        if spec.verified {
+            candidates.push(finding.gone.to_bytes())?;
+            candidates.push(finding.kept.to_bytes())?;
+        }
+        found.push(finding.to_bytes())
+    })?;
     drop(sorted);
-    let name = format!("between/{}-{range:03}-{}.findings", file_label(&spec.label), task.id.short());
-    let findings = Some(found.publish(&name)?);
-    let commit = Commit { format: FORMAT, findings, ..Commit::default() };
+    pairs.capped += dedup.capped(together.1);
+    pairs.proposed = found.count();
+    let name = |ending: &str| format!("between/{}-{range:03}-{}.{ending}", file_label(&spec.label), task.id.short());
+    let mut commit = Commit { format: FORMAT, ..Commit::default() };
+    if spec.verified {
+        commit.findings = Some(found.publish_distinct(&name("findings"))?);
+        commit.candidates = Some(candidates.publish_distinct(&name("candidates"))?);
+        commit.pairs = Some(pairs);
+    } else {
+        commit.findings = Some(found.publish(&name("findings"))?);
+    }
     let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
 }
@@ -94,12 +128,12 @@ fn sketch_files(run: &Run<'_>, group: usize) -> Result<SketchFiles> {
 }
 
 /// Something that an earlier task left is no longer there.
-fn gone(run: &Run<'_>, what: &str) -> Failure {
+pub fn gone(run: &Run<'_>, what: &str) -> Failure {
     let message = format!("{what} have vanished from {}", run.store.root().display());
     Failure::new(Code::Failed, message).hint("another run may have cleaned up there: run the same command again")
 }
 
-fn file_label(label: &str) -> String {
+pub fn file_label(label: &str) -> String {
     label.replace(':', "-")
 }
 
@@ -108,9 +142,7 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
     let spec = &run.plan.groups[group];
-    let Built::Dedup(dedup) = spec.spec.build(run.models).map_err(Failure::configuration)? else {
-        return Err(Failure::configuration(format!("`{}` is no dedup", spec.label)));
-    };
+    let dedup = dedup_of(run, group)?;
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = Found { run, group };
     dedup.judge(&mut pairs, &records_of(run, group)?, &mut |finding| found.push(finding.to_bytes()))?;
@@ -133,10 +165,26 @@ struct Found<'r, 'p> {
 impl Pairs for Found<'_, '_> {
     /// A run that is stopped has no more pairs; nobody commits what was made of them.
     fn all(&mut self) -> corpus::Result<Box<dyn Iterator<Item = corpus::Result<Finding>> + '_>> {
-        let mut pairs = Findings::open(self.run, self.group, self.run.plan.groups[self.group].resolve_pass, None)?;
-        Ok(Box::new(std::iter::from_fn(move || match self.run.stop.load(Ordering::Relaxed) {
-            true => None,
-            false => pairs.next().transpose(),
+        let (run, group) = (self.run, &self.run.plan.groups[self.group]);
+        let mut partitions = of_group(run.plan, group.pairs_pass, self.group);
+        // Those that were compared lie partition by partition, in order of rank: one file is open.
+        let mut pairs = match group.verified {
+            true => Findings::default(),
+            false => Findings::open(run, self.group, group.pairs_pass, None)?,
+        };
+        Ok(Box::new(std::iter::from_fn(move || {
+            while !run.stop.load(Ordering::Relaxed) {
+                match pairs.next() {
+                    Ok(None) if group.verified => {
+                        match Findings::merged(run, self.group, &[partitions.next()?], None) {
+                            Ok(next) => pairs = next,
+                            Err(error) => return Some(Err(error)),
+                        }
+                    }
+                    next => return next.transpose(),
+                }
+            }
+            None
         })))
     }
 }
@@ -167,11 +215,56 @@ fn records_of(run: &Run<'_>, group: usize) -> Result<Vec<u64>> {
     Ok(records)
 }
 
-/// What a dedup found, in order of rank: merged from the files of all tasks that found something.
-pub struct Findings {
-    ranges: Vec<SortedRange<{ Finding::WIDTH }>>,
-    heads: BinaryHeap<Reverse<([u8; Finding::WIDTH], usize)>>,
+/// Sorted records of several files, in order.
+pub struct Merged<const N: usize> {
+    ranges: Vec<SortedRange<N>>,
+    heads: BinaryHeap<Reverse<([u8; N], usize)>>,
 }
+
+impl<const N: usize> Default for Merged<N> {
+    fn default() -> Merged<N> {
+        Merged { ranges: Vec::new(), heads: BinaryHeap::new() }
+    }
+}
+
+impl<const N: usize> Merged<N> {
+    /// Opens files that begin with ranks, at the raw files that are asked for.
+    pub fn open(run: &Run<'_>, files: &[Output], of: Option<Range<usize>>) -> corpus::Result<Merged<N>> {
+        let bound = |raw_file: usize| {
+            let mut bytes = [0; N];
+            bytes[..Rank::WIDTH].copy_from_slice(&Rank { raw_file: raw_file as u32, record: 0 }.to_bytes());
+            bytes
+        };
+        let (from, below) = match of {
+            Some(files) => (bound(files.start), Some(bound(files.end))),
+            None => (bound(0), None),
+        };
+        let buffer = ((1 << 20) / files.len().max(1)).clamp(4 << 10, 64 << 10);
+        let mut merged = Merged::default();
+        for file in files {
+            let mut range = SortedFile::open(&run.store.path(&file.name))?.range(from, below, buffer)?;
+            // A file without anything for these raw files is closed again.
+            if let Some(head) = range.next().transpose()? {
+                merged.heads.push(Reverse((head, merged.ranges.len())));
+                merged.ranges.push(range);
+            }
+        }
+        Ok(merged)
+    }
+
+    /// The next record.
+    pub fn next(&mut self) -> corpus::Result<Option<[u8; N]>> {
+        let Some(Reverse((bytes, from))) = self.heads.pop() else { return Ok(None) };
+        if let Some(head) = self.ranges[from].next().transpose()? {
+            self.heads.push(Reverse((head, from)));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// What a dedup found, in order of rank: merged from the files of all tasks that found something.
+#[derive(Default)]
+pub struct Findings(Merged<{ Finding::WIDTH }>);
 
 impl Findings {
     /// What a dedup concluded of the documents of some raw files.
@@ -184,43 +277,46 @@ impl Findings {
         Findings::open(run, group, run.plan.groups[group].pass, None)
     }
 
-    fn open(run: &Run<'_>, group: usize, pass: usize, files: Option<Range<usize>>) -> corpus::Result<Findings> {
-        let bound = |raw_file: usize| {
-            let mut bytes = [0; Finding::WIDTH];
-            bytes[..12].copy_from_slice(&Rank { raw_file: raw_file as u32, record: 0 }.to_bytes());
-            bytes
-        };
-        let (from, below) = match files {
-            Some(files) => (bound(files.start), Some(bound(files.end))),
-            None => (bound(0), None),
-        };
-        let ledger = Ledger::new(run.store);
+    /// What the tasks of a pass found of the documents of some raw files, or of all.
+    pub fn open(run: &Run<'_>, group: usize, pass: usize, files: Option<Range<usize>>) -> corpus::Result<Findings> {
         let tasks: Vec<&Task> = of_group(run.plan, pass, group).collect();
-        let buffer = ((1 << 20) / tasks.len().max(1)).clamp(4 << 10, 64 << 10);
-        let mut findings = Findings { ranges: Vec::new(), heads: Default::default() };
-        for task in tasks {
-            let Some(found) = ledger.commit_of(&task.id)?.and_then(|commit| commit.findings) else {
-                let label = &run.plan.groups[group].label;
-                let detail = format!("the findings of {label} are gone: run the same command again");
-                return Err(Error::damaged(run.store.path("between"), detail));
-            };
-            let file = SortedFile::open(&run.store.path(&found.name))?;
-            let mut range = file.range(from, below, buffer)?;
-            // A file without anything for these raw files is closed again.
-            if let Some(head) = range.next().transpose()? {
-                findings.heads.push(Reverse((head, findings.ranges.len())));
-                findings.ranges.push(range);
-            }
-        }
-        Ok(findings)
+        Findings::merged(run, group, &tasks, files)
+    }
+
+    fn merged(run: &Run<'_>, group: usize, tasks: &[&Task], files: Option<Range<usize>>) -> corpus::Result<Findings> {
+        let found = outputs_of(run, group, tasks, |commit| commit.findings)?;
+        Ok(Findings(Merged::open(run, &found, files)?))
     }
 
     /// The next finding.
     pub fn next(&mut self) -> corpus::Result<Option<Finding>> {
-        let Some(Reverse((bytes, from))) = self.heads.pop() else { return Ok(None) };
-        if let Some(head) = self.ranges[from].next().transpose()? {
-            self.heads.push(Reverse((head, from)));
-        }
-        Ok(Some(Finding::from_bytes(bytes)))
+        Ok(self.0.next()?.map(Finding::from_bytes))
     }
+}
+
+/// The ranks of documents of some raw files that are in a pair, in order; some more than once.
+pub fn candidates(run: &Run<'_>, group: usize, files: Range<usize>) -> corpus::Result<Merged<{ Rank::WIDTH }>> {
+    let tasks: Vec<&Task> = of_group(run.plan, run.plan.groups[group].resolve_pass, group).collect();
+    let found = outputs_of(run, group, &tasks, |commit| commit.candidates)?;
+    Merged::open(run, &found, Some(files))
+}
+
+/// What tasks of a dedup left for later passes.
+fn outputs_of(
+    run: &Run<'_>,
+    group: usize,
+    tasks: &[&Task],
+    which: impl Fn(Commit) -> Option<Output>,
+) -> corpus::Result<Vec<Output>> {
+    let ledger = Ledger::new(run.store);
+    let mut outputs = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let Some(output) = ledger.commit_of(&task.id)?.and_then(&which) else {
+            let label = &run.plan.groups[group].label;
+            let detail = format!("the findings of {label} are gone: run the same command again");
+            return Err(Error::damaged(run.store.path("between"), detail));
+        };
+        outputs.push(output);
+    }
+    Ok(outputs)
 }

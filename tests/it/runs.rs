@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Folder, root, said};
 
 const STAGES: &str = "line_statistics: {}, line_length: { max: 150 }, exact_dedup: {}, simhash_dedup: { distance: 12 }, \
+                      minhash_dedup: { ngram: 1, threshold: 0.7 }, \
                       letters_per_token: { min: 0.5 }, tokenize: {}, \
                       pack: { shard_tokens: 500 }";
 
@@ -163,7 +164,7 @@ fn a_second_build_does_nothing_and_a_changed_one_only_what_changed() {
     // Other shards: the first passes stay.
     let set = "--set stages.pack.shard_tokens=700";
     let plan = folder.fine(&format!("plan p.yaml --input raw --output out --no-estimate {set}")).out;
-    assert!(plan.contains("stage 7:pack was"), "{plan}");
+    assert!(plan.contains("stage 8:pack was"), "{plan}");
     assert!(plan.contains("pass 1: read, line_statistics, line_length · 6 tasks, 6 done, 0 to run"), "{plan}");
     let changed = folder.fine(&format!("build p.yaml --input raw --output out --json {set}"));
     let result: serde_json::Value = serde_json::from_str(changed.out.lines().last().unwrap()).unwrap();
