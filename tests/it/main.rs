@@ -8,7 +8,10 @@ mod fetch;
 mod floors;
 mod guard;
 mod models;
+mod near_duplicates;
 mod runs;
 mod server;
 mod support;
+#[path = "../truth/mod.rs"]
+mod truth;
 mod whatif;

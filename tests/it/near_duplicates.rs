@@ -1,0 +1,45 @@
+//! What dedups remove from a corpus of which we know what is like what.
+
+use std::path::PathBuf;
+
+use crate::support::Folder;
+use crate::truth::generate::generate;
+use crate::truth::report::{Report, report};
+
+fn corpus(seed: u64, bytes: u64) -> (Folder, PathBuf) {
+    let folder = Folder::new();
+    let raw = folder.path("raw");
+    generate(&raw, seed, bytes, 5).unwrap();
+    (folder, raw)
+}
+
+fn removed(folder: &Folder, raw: &std::path::Path, stage: &str, threshold: f64) -> Report {
+    report(env!("CARGO_BIN_EXE_redpajama").as_ref(), raw, &folder.path("out"), stage, threshold).unwrap()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_corpus() {
+    let corpora = [1, 1, 2].map(|seed| corpus(seed, 200_000));
+    let bytes = corpora.each_ref().map(|(_, raw)| std::fs::read(raw.join("c4-truth.00003.json.gz")).unwrap());
+    assert!(bytes[0] == bytes[1] && bytes[0] != bytes[2]);
+}
+
+#[test]
+fn exact_copies_go_and_nothing_else() {
+    let (folder, raw) = corpus(3, 1_000_000);
+    let report = removed(&folder, &raw, "exact_dedup: {}", 1.0);
+    assert!(report.faults().is_empty() && report.removed > 0, "{}", report.words());
+}
+
+/// The report is worth nothing if it finds no fault where there are some.
+#[test]
+fn what_goes_unverified_is_found_out() {
+    let (folder, raw) = corpus(3, 400_000);
+    let report = removed(&folder, &raw, "simhash_dedup: {}", 0.8);
+    assert!(!report.below_the_threshold.is_empty() && !report.wrong_similarity.is_empty(), "{}", report.words());
+    assert!(report.recall(0.8) > 0.4, "{}", report.words());
+    // But it judges: none goes for one that went.
+    assert!(report.for_one_that_went.is_empty(), "{}", report.words());
+    let report = removed(&folder, &raw, "simhash_dedup: { by: any }", 0.8);
+    assert!(!report.for_one_that_went.is_empty(), "{}", report.words());
+}
