@@ -24,6 +24,22 @@ pub fn kenlm(bytes: &[u8]) {
     }
 }
 
+/// Reads a SentencePiece model and cuts some texts.
+pub fn sentencepiece(bytes: &[u8]) {
+    use crate::sentencepiece::{Model, Room};
+    let Ok(model) = Model::from_bytes(bytes, Path::new("fuzz.model")) else { return };
+    let mut room = Room::default();
+    for text in [
+        "",
+        " the  cat sat <sep> on the mat, \u{3000}a\u{301}…",
+        "über\u{0}漢字 😀😀 é▁",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    ] {
+        model.encode(text, &mut room);
+        room.tokens().iter().for_each(|token| assert!(!model.text(token, &room).is_empty()));
+    }
+}
+
 /// Takes Project Gutenberg's frame off a text.
 pub fn strip_gutenberg(bytes: &[u8]) {
     let id = DocumentId { raw_file: "books/fuzz".into(), record: 0 };
@@ -39,8 +55,12 @@ mod tests {
     /// Every input that a fuzz target starts from, or once failed on.
     #[test]
     fn the_corpus_is_survived() {
-        let targets: [(&str, Target); 3] =
-            [("fasttext", super::fasttext), ("kenlm", super::kenlm), ("strip_gutenberg", super::strip_gutenberg)];
+        let targets: [(&str, Target); 4] = [
+            ("fasttext", super::fasttext),
+            ("kenlm", super::kenlm),
+            ("sentencepiece", super::sentencepiece),
+            ("strip_gutenberg", super::strip_gutenberg),
+        ];
         for (name, target) in targets {
             let folder = super::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
             let mut inputs = 0;

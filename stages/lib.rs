@@ -40,6 +40,7 @@ pub mod paragraph_dedup;
 pub mod path_rules;
 pub mod presets;
 pub mod quality;
+pub mod sentencepiece;
 mod simhash;
 pub mod simhash_dedup;
 pub mod strip_gutenberg;
