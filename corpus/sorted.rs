@@ -19,6 +19,9 @@ use crate::{Error, Result};
 const MAGIC: &[u8; 8] = b"RPSORTED";
 const HEADER: u64 = 8 + 4 + 8;
 const INDEX_ENTRIES: u64 = 1024;
+/// The most runs that are open at once; of more, some are merged into one first. With as many, a
+/// sorter of 1 MB brings 64 MB together at once, and 4 GB in two rounds.
+const OPEN_RUNS: usize = 64;
 
 /// Sorts records in at most `memory` bytes; what does not fit is spilled in sorted runs.
 pub struct Sorter<'s, const N: usize> {
@@ -87,15 +90,41 @@ impl<'s, const N: usize> Sorter<'s, N> {
             self.records = Vec::new();
         }
         self.records.sort_unstable();
-        let each = (self.capacity * N / (self.runs.len() + 1)).clamp(4 << 10, 256 << 10);
+        while self.runs.len() > OPEN_RUNS {
+            // As few as will do: what is merged now is read once more.
+            let few = (self.runs.len() - OPEN_RUNS + 1).clamp(2, OPEN_RUNS);
+            let rest = self.runs.split_off(few);
+            let first = std::mem::replace(&mut self.runs, rest);
+            let merged = self.merged(first)?;
+            self.runs.push(merged);
+        }
+        let runs = std::mem::take(&mut self.runs);
+        self.merge(runs)
+    }
+
+    fn merge(&mut self, runs: Vec<Run>) -> Result<Merge<N>> {
+        let each = (self.capacity * N / (runs.len() + 1)).clamp(4 << 10, 256 << 10);
         let mut merge =
             Merge { memory: std::mem::take(&mut self.records).into_iter(), heap: BinaryHeap::new(), open: Vec::new() };
-        for (index, run) in self.runs.drain(..).enumerate() {
+        for (index, run) in runs.into_iter().enumerate() {
             let file = File::open(&run.0).map_err(Error::io("cannot open", &run.0))?;
             merge.open.push((BufReader::with_capacity(each, file), run));
             merge.refill(index)?;
         }
         Ok(merge)
+    }
+
+    /// Several runs as one.
+    fn merged(&mut self, runs: Vec<Run>) -> Result<Run> {
+        let path = self.store.scratch_path("run");
+        let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
+        let run = Run(path);
+        let mut to = BufWriter::with_capacity(1 << 16, file);
+        for record in self.merge(runs)? {
+            to.write_all(&record?).map_err(Error::io("cannot write", &run.0))?;
+        }
+        to.flush().map_err(Error::io("cannot write", &run.0))?;
+        Ok(run)
     }
 
     /// Writes the records, sorted, as a file under `name`.
@@ -353,6 +382,25 @@ mod tests {
             files.push(store.read("s").unwrap());
         }
         assert!(files[0] == files[1]);
+        assert_eq!(store.list(".aside").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn few_files_are_open_however_many_runs_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let mut sorter = Sorter::<4>::new(&store, 0);
+        let all: Vec<u32> =
+            (0..1024 * (OPEN_RUNS as u32 * 3 + 7)).map(|n| n.wrapping_mul(2_654_435_761) >> 3).collect();
+        for n in &all {
+            sorter.push(n.to_be_bytes()).unwrap();
+        }
+        let merge = sorter.sorted().unwrap();
+        assert!(merge.open.len() <= OPEN_RUNS && merge.open.len() > 2, "{}", merge.open.len());
+        let mut sorted = all;
+        sorted.sort_unstable();
+        let seen: Vec<u32> = merge.map(|record| u32::from_be_bytes(record.unwrap())).collect();
+        assert!(seen == sorted);
         assert_eq!(store.list(".aside").unwrap(), [""; 0]);
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::Folder;
+use crate::support::{Folder, said};
 use crate::truth::generate::generate;
 use crate::truth::report::{Report, report};
 
@@ -31,6 +31,17 @@ fn exact_copies_go_and_nothing_else() {
     assert!(report.faults().is_empty() && report.removed > 0, "{}", report.words());
 }
 
+/// Texts decide: whatever was done to copies, what goes is as like one that stays as its receipt says.
+#[test]
+fn what_minhash_removes_is_alike_and_what_is_alike_goes() {
+    for (seed, stage) in [(7, "minhash_dedup: {}"), (8, "minhash_dedup: { bucket: 2 }")] {
+        let (folder, raw) = corpus(seed, 1_500_000);
+        let report = removed(&folder, &raw, stage, 0.8);
+        assert!(report.faults().is_empty(), "{:?}\n{}", report.faults(), report.words());
+        assert!(report.removed > 50 && report.recall(0.8) >= 0.98, "{} {}", report.recall(0.8), report.words());
+    }
+}
+
 /// The report is worth nothing if it finds no fault where there are some.
 #[test]
 fn what_goes_unverified_is_found_out() {
@@ -42,4 +53,25 @@ fn what_goes_unverified_is_found_out() {
     assert!(report.for_one_that_went.is_empty(), "{}", report.words());
     let report = removed(&folder, &raw, "simhash_dedup: { by: any }", 0.8);
     assert!(!report.for_one_that_went.is_empty(), "{}", report.words());
+}
+
+/// Of many partitions all left sketches, and pairs, and evidence: few of their files are open at once.
+#[cfg(unix)]
+#[test]
+fn many_partitions_need_few_open_files() {
+    let folder = Folder::new();
+    let raw = folder.path("raw");
+    generate(&raw, 5, 300_000, 120).unwrap();
+    folder.write("p.yaml", "slices:\n  c4: {}\nstages:\n  - exact_dedup: {}\n  - minhash_dedup: {}\npartition: 512\n");
+    let build = |out: &str, limit: &str| {
+        let binary = env!("CARGO_BIN_EXE_redpajama");
+        let script = format!("ulimit -n {limit} && exec {binary} build p.yaml --input raw --output {out}");
+        let mut command = std::process::Command::new("sh");
+        command.current_dir(folder.path("")).args(["-c", &script]);
+        said(command.output().unwrap())
+    };
+    let (few, many) = (build("few", "96"), build("many", "1024"));
+    assert_eq!((few.code, many.code), (0, 0), "{}\n{}", few.err, many.err);
+    assert!(folder.gone("few", "c4", "near_duplicate") > 0, "{}", few.out);
+    assert_eq!(folder.catalog("few"), folder.catalog("many"));
 }
