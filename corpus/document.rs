@@ -166,6 +166,7 @@ struct Views {
     normalized: OnceCell<Normalized>,
     word_punct: OnceCell<Cut>,
     white: OnceCell<Cut>,
+    english: OnceCell<Cut>,
 }
 
 impl Document {
@@ -229,6 +230,7 @@ impl Document {
                 Words::of(&self.text, self.views.word_punct.get_or_init(|| Cut::word_punct(&self.text)))
             }
             Split::White => Words::of(&self.text, self.views.white.get_or_init(|| Cut::white(&self.text))),
+            Split::English => Words::of(&self.text, self.views.english.get_or_init(|| Cut::english(&self.text))),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod counts;
 pub mod dialect;
 pub mod digest;
 pub mod document;
+pub mod english;
 mod error;
 pub mod lists;
 pub mod manifest;

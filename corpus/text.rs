@@ -5,6 +5,30 @@ use std::sync::OnceLock;
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
+/// The lines of a text without their ends, as Python's `str.splitlines` gives them: see [`Lines`].
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let bytes = rest.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            if !(0x20..0x80).contains(&bytes[at]) {
+                let (ends, width) = line_end(&bytes[at..]);
+                if ends {
+                    let line = &rest[..at];
+                    rest = &rest[at + width..];
+                    return Some(line);
+                }
+            }
+            at += 1;
+        }
+        Some(std::mem::take(&mut rest))
+    })
+}
+
 /// How long the lines of a text are, in characters, without their line ends.
 ///
 /// A line ends as for Python's `str.splitlines`: at `\n`, `\r`, `\r\n`, vertical tab, form feed,

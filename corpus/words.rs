@@ -20,6 +20,8 @@ pub enum Split {
     WordPunct,
     /// What lies between white space: Python's `str.split()`.
     White,
+    /// Words and signs as spaCy cuts English, which datatrove counts: see [`crate::english`].
+    English,
 }
 
 /// Where a word lies in its text, in bytes.
@@ -112,6 +114,11 @@ impl<'d> Words<'d> {
     }
 }
 
+/// Cuts a text that is no document's into English words, as [`Split::English`] does.
+pub fn english<R>(text: &str, look: impl FnOnce(Words<'_>) -> R) -> R {
+    look(Words::of(text, &Cut::english(text)))
+}
+
 /// Which words are the same: each has the number of the distinct word that it is, in the order in
 /// which they are first seen.
 #[derive(Debug, Default)]
@@ -132,7 +139,8 @@ struct Slot {
 }
 
 impl Distinct {
-    fn of(text: &str, spans: &[Span]) -> Distinct {
+    /// Which of these parts of a text are the same; they need not be words.
+    pub fn of(text: &str, spans: &[Span]) -> Distinct {
         let bytes = text.as_bytes();
         let mut found = Distinct { numbers: Vec::with_capacity(spans.len()), ..Distinct::default() };
         // Half as much again as there could be, so that places are free and the search for one ends.
@@ -262,6 +270,10 @@ impl Cut {
             spans.push(Span { start: start as u32, end: at as u32 });
         }
         Cut { spans, ..Cut::default() }
+    }
+
+    pub(crate) fn english(text: &str) -> Cut {
+        Cut { spans: crate::english::cut(text), ..Cut::default() }
     }
 
     pub(crate) fn white(text: &str) -> Cut {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
+use stages::presets::Preset;
 
 use crate::cli::TellArgs;
 use crate::failure::{Failure, Result};
@@ -34,6 +35,9 @@ pub fn stages(args: &TellArgs) -> Result<()> {
         if !stage.reasons.is_empty() {
             let reasons: Vec<String> = stage.reasons.iter().map(|reason| format!("`{reason}`")).collect();
             let _ = writeln!(out, "Drops with: {}.\n", reasons.join(", "));
+        }
+        if stage.name == "keep_if" {
+            presets(&mut out);
         }
         for signal in &stage.writes {
             let _ = writeln!(out, "- writes `{}` ({:?}): {}", signal.name, signal.kind, signal.about);
@@ -99,6 +103,18 @@ pub fn schema() -> Result<()> {
     let schema = schemars::schema_for!(Pipeline);
     report::print(&format!("{}\n", serde_json::to_string_pretty(&schema).unwrap_or_default()));
     Ok(())
+}
+
+/// The rules of each known recipe, with their sources.
+fn presets(out: &mut String) {
+    for preset in Preset::ALL {
+        let _ = writeln!(out, "`preset: {}` is:\n", preset.name());
+        for line in preset.lines() {
+            let writer = stages::writer_of(line.signal).unwrap_or("nobody");
+            let _ = writeln!(out, "- `{}` {}, of `{writer}` ({})", line.signal, line.rule(), line.source);
+        }
+        out.push('\n');
+    }
 }
 
 /// Where the raw files of a slice come from, as its manifest says.

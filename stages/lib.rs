@@ -11,19 +11,26 @@ use corpus::{Document, SignalSpec, Verdict};
 #[cfg(test)]
 mod at_work;
 mod dedup;
+mod heuristics;
 mod spec;
 
 pub mod alphanumeric_share;
 pub mod bucket;
+pub mod c4;
+pub mod c4_lines;
 pub mod content_hash;
 pub mod copyright_header;
 pub mod crawl_dedup;
+pub mod dclm;
+pub mod dclm_lines;
 pub mod empty_text;
 pub mod exact_dedup;
 pub mod extension;
 pub mod fasttext;
+pub mod fineweb;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gopher;
 mod guard;
 pub mod keep_if;
 pub mod kenlm;
@@ -55,7 +62,10 @@ pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Tol
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs
 /// room finds it here instead of making it anew.
 #[derive(Debug, Default)]
-pub struct Workspace {}
+pub struct Workspace {
+    /// Repeated n-grams of a text.
+    repeats: corpus::ngrams::Repeats,
+}
 
 /// Looks at one document: pure, and nothing in the data can make it fail.
 pub trait Stage: Send + Sync {

@@ -130,3 +130,14 @@ impl Preset {
         KeepIf { rules: self.lines().iter().map(|line| (line.signal.to_owned(), line.rule())).collect() }
     }
 }
+
+#[test]
+fn presets_judge_what_stages_write() {
+    for preset in Preset::ALL {
+        assert_eq!(Preset::named(preset.name()), Some(preset));
+        for line in preset.lines() {
+            assert!(crate::writer_of(line.signal).is_some(), "{}: {}", preset.name(), line.signal);
+            assert!(!line.source.is_empty());
+        }
+    }
+}

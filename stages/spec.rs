@@ -202,12 +202,18 @@ macro_rules! stages {
 stages! {
     AlphanumericShare(alphanumeric_share), Filter, version 1, reasons ["too_few_alphanumeric"], example "alphanumeric_share: { min: 0.25 }";
     Bucket(bucket), Filter, version 1, reasons ["bucket", "no_bucket"], example "bucket: { keep: [head, middle] }";
+    C4(c4), Measure, version 1, reasons [], example "c4: {}";
+    C4Lines(c4_lines), Edit, version 1, reasons [], example "c4_lines: {}";
     ContentHash(content_hash), Measure, version 1, reasons [], example "content_hash: {}";
     CopyrightHeader(copyright_header), Edit, version 1, reasons [], example "copyright_header: {}";
     CrawlDedup(crawl_dedup), Dedup, version 1, reasons ["crawled_before"], example "crawl_dedup: { by: digest }";
+    Dclm(dclm), Measure, version 1, reasons [], example "dclm: {}";
+    DclmLines(dclm_lines), Edit, version 1, reasons [], example "dclm_lines: {}";
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
     ExactDedup(exact_dedup), Dedup, version 1, reasons ["exact_duplicate"], example "exact_dedup: {}";
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
+    Fineweb(fineweb), Measure, version 1, reasons [], example "fineweb: {}";
+    Gopher(gopher), Measure, version 1, reasons [], example "gopher: {}";
     KeepIf(keep_if), Filter, version 1, reasons ["signal_too_low", "signal_too_high", "signal_other", "no_signal"], example "keep_if: { line_count: { min: 3 }, alnum_prop: { min: 0.3, max: 0.95 } }";
     LettersPerToken(letters_per_token), Filter, version 1, reasons ["too_few_letters_per_token", "no_tokens"], example "letters_per_token: { min: 1.5 }";
     Language(language), Measure, version 1, reasons [], example "language: {}";
@@ -240,7 +246,11 @@ impl StageSpec {
     /// The signals that it writes.
     pub fn writes(&self) -> &'static [SignalSpec] {
         match self {
+            StageSpec::C4(options) => options.writes(),
             StageSpec::ContentHash(options) => options.writes(),
+            StageSpec::Dclm(options) => options.writes(),
+            StageSpec::Fineweb(options) => options.writes(),
+            StageSpec::Gopher(options) => options.writes(),
             StageSpec::Language(options) => options.writes(),
             StageSpec::LineStatistics(options) => options.writes(),
             StageSpec::ParagraphDedup(options) => options.writes(),
@@ -309,12 +319,18 @@ impl StageSpec {
         Ok(match self.clone() {
             StageSpec::AlphanumericShare(options) => Built::Stage(Box::new(options)),
             StageSpec::Bucket(options) => Built::Stage(Box::new(options)),
+            StageSpec::C4(options) => Built::Stage(Box::new(options)),
+            StageSpec::C4Lines(options) => Built::Stage(Box::new(options)),
             StageSpec::ContentHash(options) => Built::Stage(Box::new(options)),
+            StageSpec::Dclm(options) => Built::Stage(Box::new(options)),
+            StageSpec::DclmLines(options) => Built::Stage(Box::new(options)),
             StageSpec::CopyrightHeader(options) => Built::Stage(Box::new(options)),
             StageSpec::CrawlDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::EmptyText(options) => Built::Stage(Box::new(options)),
             StageSpec::ExactDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::Extension(options) => Built::Stage(Box::new(options)),
+            StageSpec::Fineweb(options) => Built::Stage(Box::new(options)),
+            StageSpec::Gopher(options) => Built::Stage(Box::new(options)),
             StageSpec::KeepIf(options) => Built::Stage(Box::new(options)),
             StageSpec::LettersPerToken(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
             StageSpec::Language(options) => Built::Stage(Box::new(options.with(models.language.clone()))),
