@@ -97,6 +97,8 @@ pub enum SignalKind {
     Number,
     /// A word.
     Text,
+    /// Parts of the text with a score each: a list, which no bounds can judge.
+    Spans,
 }
 
 /// A signal that a stage writes: known before a byte is read, so that its column is too.
@@ -119,6 +121,19 @@ pub enum Signal {
     Number(f64),
     /// A word.
     Text(Box<str>),
+    /// Parts of the text with a score each.
+    Spans(Box<[ScoredSpan]>),
+}
+
+/// A part of a text and what was measured of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScoredSpan {
+    /// Where it begins, in characters.
+    pub start: u32,
+    /// Where it ends, in characters.
+    pub end: u32,
+    /// What was measured, if there was something to measure.
+    pub score: Option<f64>,
 }
 
 /// What was measured of a document, by name. A stage writes only what it declared.

@@ -33,7 +33,7 @@ pub mod words;
 
 pub use counts::{Counts, Evidence, PairCounts, Reason, StageCounts, Tally, Verdict};
 pub use digest::Digest;
-pub use document::{Document, DocumentId, Meta, Signal, SignalKind, SignalSpec, Signals};
+pub use document::{Document, DocumentId, Meta, ScoredSpan, Signal, SignalKind, SignalSpec, Signals};
 pub use error::{Error, Result};
 pub use manifest::RawFile;
 pub use token::{TokenId, Tokenizer};

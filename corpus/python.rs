@@ -43,6 +43,7 @@ const UPPER: u32 = 1 << 26;
 const LOWER: u32 = 1 << 27;
 const TITLE: u32 = 1 << 28;
 const NUMERIC: u32 = 1 << 29;
+const JOINED: u32 = 1 << 30;
 
 impl Traits {
     /// Of a character.
@@ -64,6 +65,13 @@ impl Traits {
     #[inline]
     pub fn is_word(self) -> bool {
         self.0 & WORD != 0
+    }
+
+    /// A letter, a mark, a digit, or what joins them: the `\w` of Unicode's own regular expressions
+    /// (UTS 18), which Python's `regex` has and NLTK with it. Numbers such as `²` are none.
+    #[inline]
+    pub fn is_joined(self) -> bool {
+        self.0 & JOINED != 0
     }
 
     /// A capital, as Python's `str.isupper` says of it alone.
@@ -135,6 +143,10 @@ fn measured(character: char, pool: &mut String) -> u32 {
         C::UppercaseLetter | C::LowercaseLetter | C::TitlecaseLetter | C::ModifierLetter | C::OtherLetter
     );
     let numeric = number || letter && NUMBERS.binary_search(&u32::from(character)).is_ok();
+    let mark = matches!(category, C::NonspacingMark | C::SpacingMark | C::EnclosingMark);
+    let joins =
+        matches!(category, C::DecimalNumber | C::ConnectorPunctuation) || matches!(character, '\u{200c}' | '\u{200d}');
+    let joined = character.is_alphabetic() || mark || joins;
     let mut entry = 0;
     for (flag, holds) in [
         (WHITE, white),
@@ -143,6 +155,7 @@ fn measured(character: char, pool: &mut String) -> u32 {
         (LOWER, character.is_lowercase()),
         (TITLE, category == C::TitlecaseLetter),
         (NUMERIC, numeric),
+        (JOINED, joined),
     ] {
         entry |= if holds { flag } else { 0 };
     }
@@ -198,22 +211,31 @@ mod tests {
         let mut python: Vec<u32> = (0x09..=0x0D).chain(0x1C..=0x20).chain([0x85, 0xA0, 0x1680]).collect();
         python.extend((0x2000..=0x200A).chain([0x2028, 0x2029, 0x202F, 0x205F, 0x3000]));
         assert_eq!(white, python);
-        for (character, upper, lower, numeric, word) in [
-            ('A', true, false, false, true),
-            ('ß', false, true, false, true),
-            ('ǅ', false, true, false, true),
-            ('Ⅷ', true, false, true, true),
-            ('²', false, false, true, true),
-            ('一', false, false, true, true),
-            ('漢', false, false, false, true),
-            ('_', false, false, false, true),
-            ('\u{301}', false, false, false, false),
-            ('😀', false, false, false, false),
-            ('\u{e0100}', false, false, false, false),
+        for (character, is) in [
+            ('A', "upper word joined"),
+            ('ß', "small word joined"),
+            ('ǅ', "small word joined"),
+            ('Ⅷ', "upper numeric word joined"),
+            ('²', "numeric word"),
+            ('一', "numeric word joined"),
+            ('漢', "word joined"),
+            ('_', "word joined"),
+            ('‿', "joined"),
+            ('\u{301}', "joined"),
+            ('\u{200d}', "joined"),
+            ('😀', ""),
+            ('\u{e0100}', "joined"),
         ] {
             let traits = Traits::of(character);
-            let seen = (traits.is_upper(), traits.is_lower_or_title(), traits.is_numeric(), traits.is_word());
-            assert_eq!(seen, (upper, lower, numeric, word), "{character:?}");
+            let seen = [
+                (traits.is_upper(), "upper"),
+                (traits.is_lower_or_title(), "small"),
+                (traits.is_numeric(), "numeric"),
+                (traits.is_word(), "word"),
+                (traits.is_joined(), "joined"),
+            ];
+            let seen: Vec<&str> = seen.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+            assert_eq!(seen.join(" "), is, "{character:?}");
         }
     }
 

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Float32Builder, Float64Builder, Int64Builder, StringBuilder, UInt64Builder,
+    BinaryBuilder, BooleanBuilder, Float32Builder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
+    StructBuilder, UInt32Builder, UInt64Builder,
 };
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::types::{Float32Type, Float64Type, Int64Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_schema::{DataType, Field, Fields, Schema};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
@@ -26,7 +27,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::document::{META_FIELDS, Signal, SignalKind, SignalSpec};
+use crate::document::{META_FIELDS, ScoredSpan, Signal, SignalKind, SignalSpec};
 use crate::store::{Aside, Output, Store};
 use crate::token::TokenId;
 use crate::{Counts, Digest, Document, DocumentId, Error, Evidence, Meta, Reason, Result};
@@ -62,7 +63,7 @@ pub enum Life {
 ///
 /// Columns: `id`, `raw_file`, `record`, `read_bytes` (bytes of the text when it was read),
 /// `text_bytes` (as it is now), `tokens` (how many it has without an end-of-document token, null if
-/// nobody asked for them), `text`, every signal by its name, `url`, `repository`, `path`,
+/// nobody asked for them), `text`, every signal by its name (of parts of the text a list of `start`, `end`, `score`), `url`, `repository`, `path`,
 /// `license`, `language`, `timestamp`, and `meta`: all that the source said, as one JSON object in
 /// its order.
 pub struct DocumentWriter {
@@ -92,6 +93,7 @@ impl DocumentWriter {
             SignalKind::Integer => Column::new(signal.name, Kind::Integer).nullable(),
             SignalKind::Number => Column::new(signal.name, Kind::Number).nullable(),
             SignalKind::Text => Column::text(signal.name).nullable(),
+            SignalKind::Spans => Column::new(signal.name, Kind::Spans).nullable(),
         }));
         columns.extend(META_FIELDS.iter().map(|field| meta_column(field)));
         columns.push(Column::text("meta"));
@@ -125,6 +127,7 @@ impl DocumentWriter {
                 Some(Signal::Integer(value)) => Cell::Integer(*value),
                 Some(Signal::Number(value)) => Cell::Number(*value),
                 Some(Signal::Text(value)) => Cell::Text(value),
+                Some(Signal::Spans(spans)) => Cell::Spans(spans),
                 None => Cell::Null,
             });
         }
@@ -212,6 +215,7 @@ impl DocumentReader {
                 Some(Value::Integer(value)) => Signal::Integer(value),
                 Some(Value::Number(value)) => Signal::Number(value),
                 Some(Value::Text(value)) => Signal::Text(value.into()),
+                Some(Value::Spans(spans)) => Signal::Spans(spans.into()),
                 _ => continue,
             };
             document.signals.set(spec.name, signal);
@@ -482,6 +486,7 @@ pub fn each_row(
                     Some(Value::Number(value)) => value.into(),
                     Some(Value::Flag(value)) => value.into(),
                     Some(Value::Bytes(bytes)) => tokens_of(bytes).into(),
+                    Some(Value::Spans(spans)) => spans.iter().map(json_of).collect(),
                 };
                 object.insert(field.name().clone(), value);
             }
@@ -493,6 +498,11 @@ pub fn each_row(
     Ok(())
 }
 
+/// `[start, end, score]`, as RedPajama-V2 writes a part of a text.
+fn json_of(span: &ScoredSpan) -> serde_json::Value {
+    serde_json::json!([span.start, span.end, span.score])
+}
+
 enum Value<'b> {
     Text(&'b str),
     Unsigned(u64),
@@ -500,6 +510,7 @@ enum Value<'b> {
     Number(f64),
     Flag(bool),
     Bytes(&'b [u8]),
+    Spans(Vec<ScoredSpan>),
 }
 
 impl<'b> Value<'b> {
@@ -516,9 +527,35 @@ impl<'b> Value<'b> {
             DataType::Float32 => Value::Number(f64::from(array.as_primitive::<Float32Type>().value(row))),
             DataType::Boolean => Value::Flag(array.as_boolean().value(row)),
             DataType::Binary => Value::Bytes(array.as_binary::<i32>().value(row)),
+            DataType::List(_) => Value::Spans(spans_of(array.as_list::<i32>().value(row).as_struct_opt()?)?),
             _ => return None,
         })
     }
+}
+
+fn spans_of(list: &StructArray) -> Option<Vec<ScoredSpan>> {
+    let place = |name| list.column_by_name(name)?.as_primitive_opt::<UInt32Type>();
+    let (start, end) = (place("start")?, place("end")?);
+    let score = list.column_by_name("score")?.as_primitive_opt::<Float64Type>()?;
+    let of = |at| ScoredSpan {
+        start: start.value(at),
+        end: end.value(at),
+        score: score.is_valid(at).then(|| score.value(at)),
+    };
+    Some((0..list.len()).map(of).collect())
+}
+
+/// What a part of a text consists of.
+fn span_fields() -> Fields {
+    [("start", DataType::UInt32, false), ("end", DataType::UInt32, false), ("score", DataType::Float64, true)]
+        .into_iter()
+        .map(|(name, kind, nullable)| Field::new(name, kind, nullable))
+        .collect()
+}
+
+/// An item of a list of them.
+fn span_item() -> Arc<Field> {
+    Arc::new(Field::new_struct("element", span_fields(), false))
 }
 
 struct TableReader {
@@ -589,6 +626,7 @@ enum Kind {
     Single,
     Flag,
     Bytes,
+    Spans,
 }
 
 struct Column {
@@ -625,6 +663,7 @@ impl Column {
             Kind::Single => DataType::Float32,
             Kind::Flag => DataType::Boolean,
             Kind::Bytes => DataType::Binary,
+            Kind::Spans => DataType::List(span_item()),
         };
         Field::new(&self.name, kind, self.nullable)
     }
@@ -638,6 +677,10 @@ impl Column {
             Kind::Single => Builder::Single(Float32Builder::new()),
             Kind::Flag => Builder::Flag(BooleanBuilder::new()),
             Kind::Bytes => Builder::Bytes(BinaryBuilder::new()),
+            Kind::Spans => {
+                let item = StructBuilder::from_fields(span_fields(), 0);
+                Builder::Spans(Box::new(ListBuilder::new(item).with_field(span_item())))
+            }
         }
     }
 }
@@ -651,6 +694,7 @@ enum Cell<'c> {
     Number(f64),
     Flag(bool),
     Bytes(&'c [u8]),
+    Spans(&'c [ScoredSpan]),
 }
 
 impl<'c> Cell<'c> {
@@ -662,6 +706,7 @@ impl<'c> Cell<'c> {
         match self {
             Cell::Text(text) => text.len(),
             Cell::Bytes(bytes) => bytes.len(),
+            Cell::Spans(spans) => 16 * spans.len(),
             _ => 8,
         }
     }
@@ -675,6 +720,7 @@ enum Builder {
     Single(Float32Builder),
     Flag(BooleanBuilder),
     Bytes(BinaryBuilder),
+    Spans(Box<ListBuilder<StructBuilder>>),
 }
 
 impl Builder {
@@ -695,6 +741,21 @@ impl Builder {
             (Builder::Flag(to), _) => to.append_null(),
             (Builder::Bytes(to), Cell::Bytes(value)) => to.append_value(value),
             (Builder::Bytes(to), _) => to.append_null(),
+            (Builder::Spans(to), Cell::Spans(spans)) => {
+                let parts = to.values();
+                if let Some(start) = parts.field_builder::<UInt32Builder>(0) {
+                    spans.iter().for_each(|span| start.append_value(span.start));
+                }
+                if let Some(end) = parts.field_builder::<UInt32Builder>(1) {
+                    spans.iter().for_each(|span| end.append_value(span.end));
+                }
+                if let Some(score) = parts.field_builder::<Float64Builder>(2) {
+                    spans.iter().for_each(|span| score.append_option(span.score));
+                }
+                spans.iter().for_each(|_| parts.append(true));
+                to.append(true);
+            }
+            (Builder::Spans(to), _) => to.append_null(),
         }
     }
 
@@ -707,6 +768,7 @@ impl Builder {
             Builder::Single(from) => Arc::new(from.finish()),
             Builder::Flag(from) => Arc::new(from.finish()),
             Builder::Bytes(from) => Arc::new(from.finish()),
+            Builder::Spans(from) => Arc::new(from.finish()),
         }
     }
 }
@@ -820,13 +882,22 @@ mod tests {
     use super::*;
 
     const COUNT: SignalSpec = SignalSpec { name: "count", kind: SignalKind::Integer, about: "" };
+    const LINES: SignalSpec = SignalSpec { name: "lines", kind: SignalKind::Spans, about: "" };
     const WORD: SignalSpec = SignalSpec { name: "word", kind: SignalKind::Text, about: "" };
+
+    fn corpus_span(start: u32, end: u32, score: Option<f64>) -> ScoredSpan {
+        ScoredSpan { start, end, score }
+    }
 
     fn document(record: u64, text: &str) -> Document {
         let id = DocumentId { raw_file: "c4/a.json".into(), record };
         let meta = Meta { url: Some("https://a".into()), json: r#"{"url":"https://a"}"#.into(), ..Meta::default() };
         let mut document = Document::new(id, text.to_owned(), meta);
         document.signals.set("count", Signal::Integer(record as i64));
+        if !record.is_multiple_of(3) {
+            let span = |start| corpus_span(start, start + 2, (start > 0).then_some(f64::from(start) / 2.0));
+            document.signals.set("lines", Signal::Spans((0..record as u32 % 5).map(span).collect()));
+        }
         document
     }
 
@@ -835,7 +906,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path()).unwrap();
         for life in [Life::Between, Life::Kept] {
-            let mut writer = DocumentWriter::new(&store, "d.parquet", &[COUNT, WORD], life).unwrap();
+            let mut writer = DocumentWriter::new(&store, "d.parquet", &[COUNT, WORD, LINES], life).unwrap();
             for record in 0..10_000 {
                 let read =
                     document(record, "a text").restored(40, (record % 2 == 0).then(|| vec![record as TokenId, 7]));
@@ -844,7 +915,7 @@ mod tests {
             writer.publish().unwrap();
             let path = store.path("d.parquet");
             assert_eq!(rows(&path).unwrap(), 10_000);
-            for (record, read) in DocumentReader::open(&path, &[COUNT, WORD]).unwrap().enumerate() {
+            for (record, read) in DocumentReader::open(&path, &[COUNT, WORD, LINES]).unwrap().enumerate() {
                 let read = read.unwrap();
                 let written = document(record as u64, "a text");
                 assert_eq!((&read.id, read.text(), &read.meta), (&written.id, "a text", &written.meta));

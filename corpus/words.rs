@@ -15,8 +15,9 @@ pub enum Split {
     /// The words of the text as RedPajama-V2 normalizes it: ASCII punctuation deleted, small
     /// letters, what is left between white space, decomposed (NFD).
     Normalized,
-    /// Runs of letters, digits and `_`, and runs of what else is not white space: the
-    /// `\w+|[^\w\s]+` of NLTK's `WordPunctTokenizer`, RedPajama-V2's raw words.
+    /// Runs of letters, marks, digits and `_`, and runs of what else is not white space: the
+    /// `\w+|[^\w\s]+` of NLTK's `WordPunctTokenizer`, RedPajama-V2's raw words. NLTK 3.10 asks Unicode's
+    /// regular expressions, to which marks belong to words and the separators U+001C to U+001F are signs.
     WordPunct,
     /// What lies between white space: Python's `str.split()`.
     White,
@@ -182,16 +183,24 @@ impl Distinct {
 /// An odd number without a pattern: the fraction of the golden ratio.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// The first eight bytes of a word, or all of fewer, as a number: of a word of up to eight bytes that
+/// does not end in zeros its own.
+#[inline]
+pub fn first_bytes(bytes: &[u8], start: usize, end: usize) -> u64 {
+    let length = (end - start).min(8);
+    match bytes.get(start..start + 8) {
+        Some(eight) if length > 0 => number(eight) & u64::MAX >> (64 - 8 * length),
+        Some(_) => 0,
+        None => bytes[start..end].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    }
+}
+
 /// Eight bytes or fewer as a number; of more a mix of all.
 #[inline]
 fn key(bytes: &[u8], start: usize, end: usize) -> u64 {
     let length = end - start;
     if length <= 8 {
-        return match bytes.get(start..start + 8) {
-            Some(eight) if length > 0 => number(eight) & u64::MAX >> (64 - 8 * length),
-            Some(_) => 0,
-            None => bytes[start..end].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
-        };
+        return first_bytes(bytes, start, end);
     }
     let mut mixed = length as u64;
     let mut at = start;
@@ -216,15 +225,19 @@ const LETTER: u8 = 1;
 const SPACE: u8 = 2;
 const BEYOND: u8 = 3;
 
-/// What each byte is to `\w` and `\s`.
-static KINDS: [u8; 256] = kinds();
+/// What each byte is to `\w` and `\s`, in Unicode's regular expressions and to Python.
+static KINDS: [[u8; 256]; 2] = [kinds(false), kinds(true)];
 
-const fn kinds() -> [u8; 256] {
+const UNICODE: usize = 0;
+const PYTHON: usize = 1;
+
+const fn kinds(python: bool) -> [u8; 256] {
     let mut kinds = [PUNCTUATION; 256];
     let mut byte = 0;
     while byte < 256 {
         kinds[byte] = match byte as u8 {
-            b'\t'..=b'\r' | 0x1C..=b' ' => SPACE,
+            b'\t'..=b'\r' | b' ' => SPACE,
+            0x1C..=0x1F if python => SPACE,
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' => LETTER,
             0x80.. => BEYOND,
             _ => PUNCTUATION,
@@ -237,7 +250,7 @@ const fn kinds() -> [u8; 256] {
 /// Whether white space parts words at this byte of ASCII.
 #[inline]
 pub fn is_white(byte: u8) -> bool {
-    KINDS[usize::from(byte)] == SPACE
+    KINDS[PYTHON][usize::from(byte)] == SPACE
 }
 
 impl Cut {
@@ -246,7 +259,7 @@ impl Cut {
         let mut spans = Vec::with_capacity(bytes.len() / 4 + 4);
         let mut at = 0;
         while at < bytes.len() {
-            let (kind, width) = kind_at(text, at);
+            let (kind, width) = kind_at::<UNICODE>(text, at);
             if kind == SPACE {
                 at += width;
                 continue;
@@ -254,7 +267,7 @@ impl Cut {
             let start = at;
             at += width;
             while at < bytes.len() {
-                let of_byte = KINDS[usize::from(bytes[at])];
+                let of_byte = KINDS[UNICODE][usize::from(bytes[at])];
                 if of_byte == kind {
                     at += 1;
                     continue;
@@ -262,7 +275,7 @@ impl Cut {
                 if of_byte != BEYOND {
                     break;
                 }
-                match kind_at(text, at) {
+                match kind_at::<UNICODE>(text, at) {
                     (other, width) if other == kind => at += width,
                     _ => break,
                 }
@@ -282,7 +295,7 @@ impl Cut {
         let mut start = None;
         let mut at = 0;
         while at < bytes.len() {
-            let (kind, width) = kind_at(text, at);
+            let (kind, width) = kind_at::<PYTHON>(text, at);
             match (kind == SPACE, start) {
                 (false, None) => start = Some(at),
                 (true, Some(begin)) => {
@@ -302,12 +315,12 @@ impl Cut {
 
 /// What the character at a byte is, and how many bytes it has.
 #[inline]
-fn kind_at(text: &str, at: usize) -> (u8, usize) {
-    match KINDS[usize::from(text.as_bytes()[at])] {
+fn kind_at<const OF: usize>(text: &str, at: usize) -> (u8, usize) {
+    match KINDS[OF][usize::from(text.as_bytes()[at])] {
         BEYOND => {
             let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else { return (SPACE, 1) };
             let traits = Traits::of(character);
-            let kind = match (traits.is_white(), traits.is_word()) {
+            let kind = match (traits.is_white(), traits.is_joined()) {
                 (true, _) => SPACE,
                 (_, true) => LETTER,
                 _ => PUNCTUATION,
@@ -526,7 +539,7 @@ mod tests {
         raw("", &[]);
         raw("  ", &[]);
         raw("Don't stop... _x1", &["Don", "'", "t", "stop", "...", "_x1"]);
-        raw("naïve…—漢字²\u{a0}e\u{301}!", &["naïve", "…—", "漢字²", "e", "\u{301}!"]);
+        raw("naïve…—漢字²\u{a0}e\u{301}!a\u{1c}b", &["naïve", "…—", "漢字", "²", "e\u{301}", "!", "a", "\u{1c}", "b"]);
         raw("😀a", &["😀", "a"]);
     }
 

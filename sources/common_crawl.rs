@@ -126,7 +126,7 @@ impl Source for CommonCrawl {
                 (_, Some(Signal::Text(word))) => dialect::string(word, &mut value),
                 (_, Some(Signal::Integer(number))) => value = number.to_string(),
                 (_, Some(Signal::Number(number))) => dialect::float(*number, &mut value),
-                (None, None) => {
+                (None, Some(Signal::Spans(_)) | None) => {
                     if document.meta.json.contains(name) {
                         dialect::rewrite_fields(&document.meta.json, &mut first, &|known| known != name, out)?;
                     }

@@ -115,7 +115,7 @@ impl Source for GitHub {
                 // Of an empty text the original wrote the whole number 0.
                 Some(Signal::Number(_)) if document.text().is_empty() => out.push('0'),
                 Some(Signal::Number(number)) => dialect::float(*number, out),
-                None => out.push_str(if name == "source" { "\"github\"" } else { "\"\"" }),
+                Some(Signal::Spans(_)) | None => out.push_str(if name == "source" { "\"github\"" } else { "\"\"" }),
             }
         }
         dialect::rewrite_fields(json, &mut first, &|known| OURS.contains(&known), out)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use corpus::{SignalKind, SignalSpec};
 use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -673,7 +674,7 @@ impl Read {
     /// What types cannot say: the order of stages, and what they need from each other.
     fn check(&self) -> Result<()> {
         for (name, slice) in &self.pipeline.slices.0 {
-            let mut signals: Vec<&str> = Vec::new();
+            let mut written: Vec<SignalSpec> = Vec::new();
             let mut tokenized = false;
             let mut packed = false;
             for stage in slice.stages.iter().chain(&self.pipeline.stages) {
@@ -687,7 +688,8 @@ impl Read {
                     return Err(here(failure).hint("add `tokenizer: gpt-neox-20b`, or a path to a `tokenizer.json`"));
                 }
                 for signal in stage.value.reads() {
-                    if !signals.contains(&signal.as_str()) {
+                    let Some(known) = written.iter().find(|known| known.name == signal) else {
+                        let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
                         let known = if signals.is_empty() { "none".to_owned() } else { signals.join(", ") };
                         let failure = Failure::configuration(format!(
                             "`{}` judges the signal `{signal}`, which no stage before it writes for slice {name}",
@@ -702,9 +704,15 @@ impl Read {
                                 format!("written before it: {known}; `redpajama stages` tells who writes what")
                             }
                         }));
+                    };
+                    if known.kind == SignalKind::Spans {
+                        let judges = format!("`{}` judges the signal `{signal}`", stage.value.name());
+                        let failure = Failure::configuration(format!("{judges}, which has a value for each line"));
+                        let hint = "rules are for signals with one value a document";
+                        return Err(failure.at(self.place_of_word(stage, &signal)).hint(hint));
                     }
                 }
-                signals.extend(stage.value.writes().iter().map(|signal| signal.name));
+                written.extend(stage.value.writes());
                 match stage.value.kind() {
                     Kind::Edit => tokenized = false,
                     Kind::Pack if !tokenized => {
@@ -894,6 +902,18 @@ mod tests {
                 "p.yaml:5:7",
                 "`line_count`, which no stage before it writes",
                 "put `- line_statistics: {}` before it",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - signals: {}\n  - keep_if:\n      rps_lines_num_words: { min: 1 }\n",
+                "p.yaml:6:7",
+                "`rps_lines_num_words`, which has a value for each line",
+                "rules are for signals with one value a document",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - signals: { only: [rps_doc_word_counts] }\n",
+                "p.yaml:4:23",
+                "no signal or group `rps_doc_word_counts`",
+                "`redpajama stages signals` tells its options",
             ),
             (
                 "slices:\n  c4: {}\nstages:\n  - keep_if: { preset: gofer }\n",

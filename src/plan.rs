@@ -534,7 +534,7 @@ impl Plan {
         for (_, spec) in &slice.stages[..slice.segments[segment].end] {
             for signal in spec.writes() {
                 if !signals.iter().any(|known| known.name == signal.name) {
-                    signals.push(*signal);
+                    signals.push(signal);
                 }
             }
         }

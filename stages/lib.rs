@@ -48,6 +48,7 @@ pub mod path_rules;
 pub mod presets;
 pub mod quality;
 pub mod sentencepiece;
+pub mod signals;
 mod simhash;
 pub mod simhash_dedup;
 pub mod strip_gutenberg;
@@ -65,6 +66,8 @@ pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Tol
 pub struct Workspace {
     /// Repeated n-grams of a text.
     repeats: corpus::ngrams::Repeats,
+    /// Signals on their way to a document.
+    signals: Vec<(&'static str, corpus::Signal)>,
 }
 
 /// Looks at one document: pure, and nothing in the data can make it fail.

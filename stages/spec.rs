@@ -56,13 +56,15 @@ pub struct Models {
     pub language: Option<Arc<fasttext::Model>>,
     /// `quality_model`.
     pub quality: Option<Arc<fasttext::Model>>,
+    /// What `signals` rests on.
+    pub signals: crate::signals::Files,
 }
 
 impl Models {
     /// Roughly the memory that they take beside the tokenizer, in bytes.
     pub fn footprint(&self) -> u64 {
         let models = [&self.language, &self.quality];
-        models.into_iter().flatten().map(|model| model.footprint() as u64).sum()
+        models.into_iter().flatten().map(|model| model.footprint() as u64).sum::<u64>() + self.signals.footprint()
     }
 }
 
@@ -191,7 +193,7 @@ macro_rules! stages {
                 kind: Kind::$kind,
                 version: $version,
                 reasons: &[$($reason),*],
-                writes: writes_of(&StageSpec::$variant(Default::default())),
+                writes: StageSpec::$variant(Default::default()).could_write(),
                 example: $example,
                 options: schemars::schema_for!(crate::$module::$variant),
             },)*]
@@ -226,6 +228,7 @@ stages! {
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
+    Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
@@ -238,24 +241,29 @@ pub fn writer_of(signal: &str) -> Option<&'static str> {
     told().into_iter().find(writes).map(|told| told.name)
 }
 
-fn writes_of(spec: &StageSpec) -> Vec<SignalSpec> {
-    spec.writes().to_vec()
-}
-
 impl StageSpec {
     /// The signals that it writes.
-    pub fn writes(&self) -> &'static [SignalSpec] {
+    pub fn writes(&self) -> Vec<SignalSpec> {
         match self {
-            StageSpec::C4(options) => options.writes(),
-            StageSpec::ContentHash(options) => options.writes(),
-            StageSpec::Dclm(options) => options.writes(),
-            StageSpec::Fineweb(options) => options.writes(),
-            StageSpec::Gopher(options) => options.writes(),
-            StageSpec::Language(options) => options.writes(),
-            StageSpec::LineStatistics(options) => options.writes(),
-            StageSpec::ParagraphDedup(options) => options.writes(),
-            StageSpec::Quality(options) => options.writes(),
-            _ => &[],
+            StageSpec::C4(options) => options.writes().to_vec(),
+            StageSpec::ContentHash(options) => options.writes().to_vec(),
+            StageSpec::Dclm(options) => options.writes().to_vec(),
+            StageSpec::Fineweb(options) => options.writes().to_vec(),
+            StageSpec::Gopher(options) => options.writes().to_vec(),
+            StageSpec::Language(options) => options.writes().to_vec(),
+            StageSpec::LineStatistics(options) => options.writes().to_vec(),
+            StageSpec::ParagraphDedup(options) => options.writes().to_vec(),
+            StageSpec::Quality(options) => options.writes().to_vec(),
+            StageSpec::Signals(options) => options.writes(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The signals that it writes with any options.
+    fn could_write(&self) -> Vec<SignalSpec> {
+        match self {
+            StageSpec::Signals(_) => crate::signals::all(),
+            _ => self.writes(),
         }
     }
 
@@ -343,6 +351,7 @@ impl StageSpec {
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
             StageSpec::Quality(options) => Built::Stage(Box::new(options.with(models.quality.clone())?)),
+            StageSpec::Signals(options) => Built::Stage(Box::new(options.with(models.signals.clone()))),
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),
@@ -399,11 +408,18 @@ pub(crate) mod tests {
 
     /// The signals of a document that a stage writes: `-` where it did not.
     pub(crate) fn signals_of(stage: &StageSpec, document: &corpus::Document) -> String {
-        let told = stage.writes().iter().map(|signal| {
+        let told = stage.writes().into_iter().map(|signal| {
             let value = match document.signals.get(signal.name) {
                 Some(corpus::Signal::Integer(value)) => value.to_string(),
                 Some(corpus::Signal::Number(value)) => value.to_string(),
                 Some(corpus::Signal::Text(value)) => value.to_string(),
+                Some(corpus::Signal::Spans(spans)) => {
+                    let score =
+                        |span: &corpus::ScoredSpan| span.score.map_or("-".to_owned(), |score| score.to_string());
+                    let told: Vec<String> =
+                        spans.iter().map(|span| format!("{}..{}:{}", span.start, span.end, score(span))).collect();
+                    format!("[{}]", told.join(","))
+                }
                 None => "-".to_owned(),
             };
             format!("{}={value}", signal.name)
