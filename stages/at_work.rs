@@ -223,6 +223,10 @@ fn ways(name: &str, example: &str) -> Vec<String> {
         "extension" => "extension: { match: suffix }",
         "language" => "language: { newlines: removed, lower_case: true, decimals: 2 }",
         "license" => "license: { keep: [mit, bsd, apache], match: prefix }",
+        "minhash_dedup" => {
+            ways.push("minhash_dedup: { preset: datatrove, verify: false, similarity: 0.5 }".to_owned());
+            "minhash_dedup: { preset: rp_v2 }"
+        }
         "paragraph_dedup" => {
             "paragraph_dedup: { keep: none, scope: raw_file, repeats: remove, blank_lines: compare, min_characters: 0 }"
         }

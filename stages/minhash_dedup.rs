@@ -1,9 +1,10 @@
 //! Drops documents that share most of their words, in order, with another.
 
-use corpus::{Document, Reason, Result};
+use corpus::{Document, DocumentId, Meta, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::minhash::rp_v2::{self, PERMUTATIONS, Permutations};
 use crate::minhash::{self, Fold, MOST_BINS, MOST_WORDS, Sketcher};
 use crate::{Dedup, Finding, Guard, Key, Positive, Rank, Share, Sketch};
 
@@ -39,7 +40,8 @@ pub struct MinhashDedup {
     pub similarity: Option<Share>,
     /// Numbers that `similarity` may cut into bands. 128 unless said otherwise.
     pub permutations: Option<Positive>,
-    /// The least Jaccard similarity, counted out on the texts, at which a document goes.
+    /// The least Jaccard similarity, counted out on the texts, at which a document goes. With 0 one
+    /// shingle in common is enough.
     pub threshold: Option<Share>,
     /// Whether texts decide. Without it, every pair that is proposed is taken to be alike, as the tools
     /// that the presets are named for do: below the threshold as well, and nobody knows how far.
@@ -65,6 +67,10 @@ pub enum Preset {
     /// 8. Its hashes are others, so that its bands are not ours number by number. FineWeb was made with
     /// 14 bands of 8, to find pairs of a similarity of 0.75.
     Datatrove,
+    /// RedPajama-V2's: 13 words in small letters, without ASCII's punctuation; of 128 permutations those
+    /// bands that datasketch's weights choose for `similarity`, 9 of 13 for 0.8, number by number what
+    /// was published. The threshold is the similarity. A document of fewer words is compared with none.
+    RpV2,
 }
 
 /// What becomes of alike documents.
@@ -133,7 +139,7 @@ impl Written {
         if similarity.is_some() && (bands.is_some() || rows.is_some()) {
             return Err("either `similarity`, or `bands` and `rows`: it is there to find these two".into());
         }
-        if similarity.is_none() && permutations.is_some() {
+        if similarity.is_none() && permutations.is_some() && preset != Preset::RpV2 {
             return Err("`permutations` are for `similarity` to cut: without it, say `bands` and `rows`".into());
         }
         if similarity.is_some_and(|similarity| similarity.0 == 0.0) {
@@ -142,7 +148,14 @@ impl Written {
         if permutations.is_some_and(|permutations| permutations.0 > MOST_BINS as u64) {
             return Err(format!("more than {MOST_BINS} permutations"));
         }
+        if preset == Preset::RpV2 && (ngram.is_some() || permutations.is_some_and(|most| most.0 > PERMUTATIONS as u64))
+        {
+            return Err(format!("`rp_v2` has shingles of 13 words and {PERMUTATIONS} permutations"));
+        }
         let (bands, rows) = dedup.banding();
+        if preset == Preset::RpV2 && bands * rows > PERMUTATIONS {
+            return Err(format!("{bands} bands of {rows}, of `rp_v2`'s {PERMUTATIONS} permutations"));
+        }
         if bands > 255 || rows > MOST_BINS || bands * rows > MOST_BINS {
             return Err(format!("more than 255 bands, or more than {MOST_BINS} numbers in all"));
         }
@@ -156,23 +169,18 @@ const FIRST: usize = 8;
 const WANTED: f64 = 0.99;
 
 impl MinhashDedup {
-    fn ngram(&self) -> usize {
-        self.ngram.map_or(5, |ngram| ngram.0 as usize)
-    }
-
     fn threshold(&self) -> f64 {
         let of_preset = match self.preset {
             Preset::Default => 0.8,
             Preset::Datatrove => 0.75,
+            Preset::RpV2 => self.similarity(),
         };
         self.threshold.map_or(of_preset, |threshold| threshold.0)
     }
 
-    fn fold(&self) -> Fold {
-        match self.preset {
-            Preset::Default => Fold::Case,
-            Preset::Datatrove => Fold::CaseAccentsDigits,
-        }
+    /// The similarity that RedPajama-V2's bands are for.
+    fn similarity(&self) -> f64 {
+        self.similarity.map_or(0.8, |similarity| similarity.0)
     }
 
     fn bucket(&self) -> usize {
@@ -183,21 +191,49 @@ impl MinhashDedup {
         FIRST.min(self.bucket())
     }
 
-    fn verifies(&self) -> bool {
+    /// Whether texts decide.
+    pub fn verifies(&self) -> bool {
         self.verify.unwrap_or(true)
     }
 
     /// How the sketch is cut: bands, and numbers in each.
     pub fn banding(&self) -> (usize, usize) {
-        if let Some(similarity) = self.similarity {
-            let permutations = self.permutations.map_or(128, |permutations| permutations.0 as usize);
-            return banding_for(similarity.0, permutations);
-        }
-        let (bands, rows) = match self.preset {
-            Preset::Default => (16, 6),
-            Preset::Datatrove => (14, 8),
+        let permutations = self.permutations.map_or(PERMUTATIONS, |permutations| permutations.0 as usize);
+        let (bands, rows) = match (self.preset, self.similarity) {
+            (Preset::RpV2, _) => rp_v2::banding(self.similarity(), permutations),
+            (_, Some(similarity)) => banding_for(similarity.0, permutations),
+            (Preset::Default, None) => (16, 6),
+            (Preset::Datatrove, None) => (14, 8),
         };
         (self.bands.map_or(bands, |bands| bands.0 as usize), self.rows.map_or(rows, |rows| rows.0 as usize))
+    }
+
+    /// RedPajama-V2's for one similarity.
+    pub fn rp_v2(similarity: f64) -> Result<MinhashDedup, String> {
+        if !(0.0..=1.0).contains(&similarity) {
+            return Err("not a share from 0 to 1".into());
+        }
+        Written { preset: Preset::RpV2, similarity: Some(Share(similarity)), ..Written::default() }.checked()
+    }
+
+    /// The dedup, ready to run.
+    pub fn ready(&self) -> Minhash {
+        let (bands, rows) = self.banding();
+        let ngram = self.ngram.map_or(5, |ngram| ngram.0 as usize);
+        let words = match self.preset {
+            Preset::Default => Words::Ours { fold: Fold::Case, ngram },
+            Preset::Datatrove => Words::Ours { fold: Fold::CaseAccentsDigits, ngram },
+            Preset::RpV2 => Words::RpV2(Box::default()),
+        };
+        Minhash {
+            words,
+            bands,
+            rows,
+            threshold: self.threshold(),
+            verify: self.verifies(),
+            bucket: self.bucket(),
+            first: self.first(),
+        }
     }
 }
 
@@ -228,16 +264,53 @@ fn key(band: usize, numbers: &[u64]) -> Key {
     key
 }
 
-impl Dedup for MinhashDedup {
+/// The dedup, ready to run.
+pub struct Minhash {
+    words: Words,
+    bands: usize,
+    rows: usize,
+    threshold: f64,
+    verify: bool,
+    bucket: usize,
+    first: usize,
+}
+
+/// What shingles are made of, and what of them.
+enum Words {
+    Ours { fold: Fold, ngram: usize },
+    RpV2(Box<Permutations>),
+}
+
+impl Minhash {
+    /// The numbers of a document's sketch, band by band.
+    fn numbers(&self, document: &Document) -> Option<Vec<u64>> {
+        let bins = self.bands * self.rows;
+        match &self.words {
+            Words::Ours { fold, ngram } => Sketcher { bins }.of_text(document.text(), *fold, *ngram),
+            Words::RpV2(permutations) => {
+                let signature = permutations.signature(document)?;
+                Some(signature.iter().take(bins).map(|number| u64::from(*number)).collect())
+            }
+        }
+    }
+
+    /// The bands of a document's sketch as bytes, numbers with their highest byte first: RedPajama-V2's
+    /// `signature_sim…` columns.
+    pub fn bands(&self, document: &Document) -> Option<Vec<Vec<u8>>> {
+        let width = if matches!(self.words, Words::RpV2(_)) { 4 } else { 0 };
+        let bytes = |number: &u64| number.to_be_bytes().into_iter().skip(width);
+        Some(self.numbers(document)?.chunks(self.rows).map(|band| band.iter().flat_map(bytes).collect()).collect())
+    }
+}
+
+impl Dedup for Minhash {
     fn reason(&self) -> Reason {
         Reason("near_duplicate")
     }
 
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
-        let (bands, rows) = self.banding();
-        let sketcher = Sketcher { bins: bands * rows };
-        let Some(sketch) = sketcher.of_text(document.text(), self.fold(), self.ngram()) else { return };
-        keys.extend(sketch.chunks_exact(rows).enumerate().map(|(band, numbers)| key(band, numbers)));
+        let Some(numbers) = self.numbers(document) else { return };
+        keys.extend(numbers.chunks_exact(self.rows).enumerate().map(|(band, numbers)| key(band, numbers)));
     }
 
     /// Proposes pairs of those that share a band; of a bucket only as many ranks are held as are all
@@ -247,9 +320,8 @@ impl Dedup for MinhashDedup {
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        let most = self.bucket();
         let mut band: Option<Key> = None;
-        let mut ranks: Vec<Rank> = Vec::with_capacity(most);
+        let mut ranks: Vec<Rank> = Vec::new();
         let mut large = false;
         let mut pair = |gone: Rank, kept: Rank| found(Finding { gone, kept, similarity: Finding::UNKNOWN });
         for sketch in sketches {
@@ -266,22 +338,22 @@ impl Dedup for MinhashDedup {
                 continue;
             }
             ranks.push(rank);
-            if ranks.len() > most {
-                all_pairs(&ranks, self.first(), &mut pair)?;
-                ranks.truncate(self.first());
+            if ranks.len() > self.bucket {
+                all_pairs(&ranks, self.first, &mut pair)?;
+                ranks.truncate(self.first);
                 large = true;
             }
         }
         if large { Ok(()) } else { all_pairs(&ranks, ranks.len(), &mut pair) }
     }
 
-    fn capped(&self, bucket: u64) -> u64 {
-        if bucket <= self.bucket() as u64 {
+    fn capped(&self, documents: u64) -> u64 {
+        if documents <= self.bucket as u64 {
             return 0;
         }
         // Pairs of those that are not among the first.
-        let rest = bucket - self.first() as u64;
-        rest * rest.saturating_sub(1) / 2
+        let rest = documents - self.first as u64;
+        rest * (rest - 1) / 2
     }
 
     fn judged(&self) -> bool {
@@ -289,24 +361,33 @@ impl Dedup for MinhashDedup {
     }
 
     fn verified(&self) -> bool {
-        self.verifies()
+        self.verify
     }
 
-    fn evidence(&self, text: &str, shingles: &mut Vec<u64>) {
-        minhash::shingles(text, self.fold(), self.ngram(), |hash| shingles.push(hash));
-        shingles.sort_unstable();
-        shingles.dedup();
+    fn evidence(&self, text: &str, hashes: &mut Vec<u64>) {
+        match &self.words {
+            Words::Ours { fold, ngram } => minhash::shingles(text, *fold, *ngram, |hash| hashes.push(hash)),
+            Words::RpV2(_) => {
+                let id = DocumentId { raw_file: "".into(), record: 0 };
+                let document = Document::new(id, text.to_owned(), Meta::default());
+                rp_v2::shingles(&document, |digest| {
+                    let [a, b, c, d, e, f, g, h, ..] = digest;
+                    hashes.push(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+                });
+            }
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
     }
 
     fn alike(&self, one: &[u64], other: &[u64]) -> Option<f32> {
         let (less, more) = (one.len().min(other.len()), one.len().max(other.len()));
-        let threshold = self.threshold();
         // What is so much shorter cannot be alike.
-        if (less as f64) < threshold * more as f64 {
+        if (less as f64) < self.threshold * more as f64 {
             return None;
         }
         let similarity = minhash::jaccard(one, other);
-        (similarity >= threshold && less > 0).then_some(similarity as f32)
+        (similarity >= self.threshold && similarity > 0.0).then_some(similarity as f32)
     }
 }
 
@@ -324,13 +405,17 @@ fn all_pairs(ranks: &[Rank], first: usize, pair: &mut dyn FnMut(Rank, Rank) -> R
 mod tests {
     use super::*;
 
+    fn ready(options: &str) -> Minhash {
+        serde_saphyr::from_str::<MinhashDedup>(options).unwrap().ready()
+    }
+
     fn rank(record: u64) -> Rank {
         Rank { raw_file: 0, record }
     }
 
     /// The pairs that are proposed among so many documents with one band in common: (gone, kept).
     fn proposed(options: &str, documents: u64) -> (Vec<(u64, u64)>, u64) {
-        let dedup: MinhashDedup = serde_saphyr::from_str(options).unwrap();
+        let dedup = ready(options);
         let mut pairs = Vec::new();
         // A lone document before and after them.
         let keys = std::iter::once(0).chain((0..documents).map(|_| 1)).chain([2]);
@@ -371,6 +456,10 @@ mod tests {
         assert_eq!(said("{ similarity: 0.8 }"), "(16, 6)");
         // 1 - (1 - 0.5^3)^35 is 0.9907, and four rows would need 72 bands.
         assert_eq!(said("{ similarity: 0.5 }"), "(35, 3)");
+        assert_eq!(said("{ preset: rp_v2 }"), "(9, 13)");
+        assert_eq!(said("{ preset: rp_v2, similarity: 0.7 }"), "(14, 9)");
+        assert!(said("{ preset: rp_v2, ngram: 5 }").contains("13 words"));
+        assert!(said("{ preset: rp_v2, bands: 20, rows: 13 }").contains("128"));
         assert!(said("{ similarity: 0.8, rows: 4 }").contains("either `similarity`"));
         assert!(said("{ permutations: 64 }").contains("for `similarity`"));
         assert!(said("{ bands: 256 }").contains("255"));
@@ -382,12 +471,13 @@ mod tests {
 
     #[test]
     fn a_document_is_like_one_with_its_shingles_at_the_threshold() {
-        let dedup: MinhashDedup = serde_saphyr::from_str("{ threshold: 0.5 }").unwrap();
+        let dedup = ready("{ threshold: 0.5 }");
         assert_eq!(dedup.alike(&[1, 2, 3], &[2, 3, 4]), Some(0.5));
         assert_eq!(dedup.alike(&[1, 2, 3], &[3, 4]), None);
         assert_eq!(dedup.alike(&[], &[]), None);
         assert_eq!(dedup.alike(&[7], &[7]), Some(1.0));
-        let everything: MinhashDedup = serde_saphyr::from_str("{ threshold: 0 }").unwrap();
+        let everything = ready("{ threshold: 0 }");
         assert_eq!(everything.alike(&[], &[]), None);
+        assert_eq!(everything.alike(&[1], &[2]), None);
     }
 }

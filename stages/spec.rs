@@ -295,7 +295,7 @@ impl StageSpec {
     pub fn is_judged(&self) -> bool {
         match self {
             StageSpec::CrawlDedup(options) => options.judged(),
-            StageSpec::MinhashDedup(options) => options.judged(),
+            StageSpec::MinhashDedup(_) => true,
             StageSpec::SimhashDedup(options) => options.judged(),
             _ => false,
         }
@@ -316,7 +316,7 @@ impl StageSpec {
     /// Whether it is a dedup whose pairs are compared before they are judged: see [`Dedup::verified`].
     pub fn is_verified(&self) -> bool {
         match self {
-            StageSpec::MinhashDedup(options) => options.verified(),
+            StageSpec::MinhashDedup(options) => options.verifies(),
             _ => false,
         }
     }
@@ -346,7 +346,7 @@ impl StageSpec {
             StageSpec::License(options) => Built::Stage(Box::new(options)),
             StageSpec::LineLength(options) => Built::Stage(Box::new(options)),
             StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
-            StageSpec::MinhashDedup(options) => Built::Dedup(Box::new(options)),
+            StageSpec::MinhashDedup(options) => Built::Dedup(Box::new(options.ready())),
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
