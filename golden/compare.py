@@ -3,8 +3,8 @@
 
     golden/compare.py --redpajama target/release/redpajama [--only github]
 
-One module of `slices/` for each slice, `dedups.py`, and `packs.py`: texts of seven slices, tokenized
-and packed.
+One module of `slices/` for each slice, `dedups.py`, `minhash.py`: signatures of texts of seven
+slices, and `packs.py`: the same texts, tokenized and packed.
 Each builds real inputs and joins what came out with the original's records; README.md beside this
 file says more. A slice is compared by being there: its module has
 `compare(redpajama, golden, inputs)`, which gives a list of outcomes.
@@ -31,6 +31,7 @@ def comparisons():
     for path in sorted((Path(__file__).parent / "slices").glob("*.py")):
         yield path.stem, importlib.import_module(f"slices.{path.stem}")
     yield "dedups", importlib.import_module("dedups")
+    yield "minhash", importlib.import_module("minhash")
     yield "packs", importlib.import_module("packs")
 
 
@@ -40,7 +41,7 @@ def main():
     parser.add_argument("--redpajama", type=Path, default=REPOSITORY / "target/release/redpajama", help="the binary")
     parser.add_argument("--golden", type=Path, default=shared / "golden", help="the original's outputs")
     parser.add_argument("--inputs", type=Path, help="the real inputs, unpacked; otherwise unpacked for this run")
-    parser.add_argument("--only", action="append", metavar="NAME", help="one slice, `dedups` or `packs`; may be repeated")
+    parser.add_argument("--only", action="append", metavar="NAME", help="one slice, `dedups`, `minhash` or `packs`; may be repeated")
     parser.add_argument("--keep", type=Path, help="where to leave what was built")
     options = parser.parse_args()
     if not options.redpajama.exists():

@@ -220,6 +220,10 @@ pub struct InspectArgs {
     /// Show texts whole instead of their first lines
     #[arg(long)]
     pub whole: bool,
+    /// Show the bands of each text's MinHash as RedPajama-V2 published them for this similarity: 0.7,
+    /// 0.8, 0.9 or 1.0
+    #[arg(long, value_name = "SIMILARITY")]
+    pub minhash: Option<f64>,
     /// One JSON object a document
     #[arg(long)]
     pub json: bool,

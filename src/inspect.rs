@@ -11,9 +11,10 @@ use corpus::remote::Address;
 use corpus::shard::Shard;
 use corpus::sorted::SortedFile;
 use corpus::store::Store;
-use corpus::{Error, RawFile, Tokenizer, table};
+use corpus::{Document, DocumentId, Error, Meta, RawFile, Tokenizer, table};
 use serde_json::{Map, Value};
 use sources::{Limits, Record, Sink, Source, SourceSpec};
+use stages::minhash_dedup::{Minhash, MinhashDedup};
 use stages::{Finding, Rank, Sketch};
 
 use crate::cli::InspectArgs;
@@ -40,7 +41,7 @@ fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
     if let Some(address) = path.to_str().filter(|path| Address::is_one(path)) {
         let source = source_for(args.slice.as_deref(), path)?.build();
         let files = inputs::addressed::raw_files(source.slice(), &[address.to_owned()])?;
-        return raw(&mut Show { args, seen: 0 }, &*source, &files);
+        return raw(&mut Show::new(args)?, &*source, &files);
     }
     let found = std::fs::metadata(path).map_err(Failure::io("cannot open", path))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -48,7 +49,7 @@ fn inspect_one(args: &InspectArgs, path: &Path) -> Result<()> {
         return Err(Failure::usage(format!("{} is the folder of a run", path.display()))
             .hint("`redpajama status` tells of it; `inspect` takes one of its files"));
     }
-    let mut show = Show { args, seen: 0 };
+    let mut show = Show::new(args)?;
     // Raw files may have any name, and whoever names the slice says that this is one.
     let ours = args.slice.is_none() || ours(path);
     match name.rsplit('.').next() {
@@ -96,14 +97,38 @@ fn is_run(folder: &Path) -> bool {
 struct Show<'a> {
     args: &'a InspectArgs,
     seen: u64,
+    /// What makes the bands that are shown beside texts.
+    minhash: Option<Minhash>,
 }
 
-impl Show<'_> {
+impl<'a> Show<'a> {
+    fn new(args: &'a InspectArgs) -> Result<Show<'a>> {
+        let minhash = match args.minhash {
+            Some(similarity) => Some(
+                MinhashDedup::rp_v2(similarity)
+                    .map_err(|message| Failure::usage(format!("--minhash {similarity}: {message}")))?
+                    .ready(),
+            ),
+            None => None,
+        };
+        Ok(Show { args, seen: 0, minhash })
+    }
+
+    /// The bands of a text's MinHash as hexadecimal digits; null if it has fewer words than a shingle.
+    fn bands(&self, text: &str) -> Option<Value> {
+        let id = DocumentId { raw_file: "".into(), record: 0 };
+        let bands = self.minhash.as_ref()?.bands(&Document::new(id, text.to_owned(), Meta::default()));
+        let hex = |band: &Vec<u8>| band.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Some(bands.map(|bands| bands.iter().map(hex).collect::<Vec<String>>()).into())
+    }
     /// Shows one object, unless it is passed over; says whether more are wanted.
-    fn row(&mut self, row: Map<String, Value>) -> bool {
+    fn row(&mut self, mut row: Map<String, Value>) -> bool {
         self.seen += 1;
         if self.seen <= self.args.skip {
             return true;
+        }
+        if let Some(bands) = row.get("text").and_then(Value::as_str).and_then(|text| self.bands(text)) {
+            row.insert("minhash".into(), bands);
         }
         if self.args.json {
             report::print(&format!("{}\n", Value::Object(row)));
