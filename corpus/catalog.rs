@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::RawRead;
 use crate::store::Output;
-use crate::{Counts, Digest};
+use crate::{Counts, Digest, PairCounts};
 
 /// The name of the catalog in a run's folder.
 pub const CATALOG: &str = "catalog.json";
@@ -33,6 +33,9 @@ pub struct Catalog {
     pub plan: Digest,
     /// What became of each slice.
     pub slices: BTreeMap<String, SliceEntry>,
+    /// What dedups that compare texts made of pairs, by their slices and label.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub pairs: BTreeMap<String, PairCounts>,
     /// Digest of the catalog itself, as it is without this one: see [`Catalog::sealed`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,

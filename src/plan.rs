@@ -171,6 +171,19 @@ pub enum TaskKind {
     },
 }
 
+impl TaskKind {
+    /// The dedup that it is part of.
+    pub fn group(self) -> Option<usize> {
+        match self {
+            TaskKind::Documents { .. } => None,
+            TaskKind::Resolve { group, .. }
+            | TaskKind::Evidence { group, .. }
+            | TaskKind::Verify { group, .. }
+            | TaskKind::Judge { group } => Some(group),
+        }
+    }
+}
+
 /// What a plan was made of, kept in `OUT/plan.json` to say later why something is done anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corpus::catalog::{CATALOG, Catalog, FORMAT, SliceEntry};
 use corpus::store::Store;
-use corpus::{Counts, Digest};
+use corpus::{Counts, Digest, PairCounts};
 use stages::StageSpec;
 
 use crate::failure::{Code, Failure, Result};
@@ -252,9 +252,27 @@ pub fn make_catalog(plan: &Plan, ledger: &Ledger<'_>) -> Result<Catalog> {
         models: plan.models.clone(),
         plan: plan.identity(),
         slices,
+        pairs: pairs_of(plan, ledger)?,
         digest: None,
     }
     .sealed())
+}
+
+/// What each dedup that compares texts made of pairs.
+fn pairs_of(plan: &Plan, ledger: &Ledger<'_>) -> Result<BTreeMap<String, PairCounts>> {
+    let mut all = BTreeMap::new();
+    for (index, group) in plan.groups.iter().enumerate().filter(|(_, group)| group.verified) {
+        let mut pairs = PairCounts::default();
+        let tasks = [group.resolve_pass, group.pairs_pass].map(|pass| &plan.passes[pass].tasks);
+        for task in tasks.into_iter().flatten().filter(|task| task.kind.group() == Some(index)) {
+            if let Some(counted) = ledger.commit_of(&task.id)?.and_then(|commit| commit.pairs) {
+                pairs.merge(&counted);
+            }
+        }
+        let slices: Vec<&str> = group.slices.iter().map(|slice| plan.slices[*slice].name).collect();
+        all.insert(format!("{}: {}", slices.join(", "), group.label), pairs);
+    }
+    Ok(all)
 }
 
 /// Removes what the catalog does not name, unless another run is under way in the same folder.

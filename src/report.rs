@@ -212,6 +212,13 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
         let (ran, before) = ran.tasks;
         row("tasks", format!("{} ran, {} done before", number(ran as u64), number(before as u64)));
     }
+    for (dedup, pairs) in &catalog.pairs {
+        let capped = match pairs.capped {
+            0 => String::new(),
+            capped => format!("; {} left out where too many have a sketch in common", number(capped)),
+        };
+        row("pairs", format!("{} compared, {} alike ({dedup}){capped}", number(pairs.compared), number(pairs.alike)));
+    }
     let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
     for row in rows {
         let _ = writeln!(out, "{:width$}  {}", row[0], row[1]);

@@ -17,15 +17,10 @@ use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Commit, Ledger};
 use crate::metrics::{Cost, thread_cpu};
-use crate::plan::{Plan, Task, TaskKind};
+use crate::plan::{Plan, Task};
 
 fn of_group(plan: &Plan, pass: usize, group: usize) -> impl Iterator<Item = &Task> {
-    plan.passes[pass].tasks.iter().filter(move |task| match task.kind {
-        TaskKind::Resolve { group: of, .. } | TaskKind::Verify { group: of, .. } | TaskKind::Judge { group: of } => {
-            of == group
-        }
-        TaskKind::Documents { .. } | TaskKind::Evidence { .. } => false,
-    })
+    plan.passes[pass].tasks.iter().filter(move |task| task.kind.group() == Some(group))
 }
 
 /// A dedup, ready to run.
