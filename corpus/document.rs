@@ -74,6 +74,12 @@ impl Meta {
         }
     }
 
+    /// What the source said under a name: one of [`META_FIELDS`], or else any word.
+    pub fn named(&self, name: &str) -> Option<String> {
+        let field = META_FIELDS.iter().position(|field| *field == name).and_then(|at| self.fields()[at]);
+        field.map(str::to_owned).or_else(|| self.word(name))
+    }
+
     /// The fields in the order of [`META_FIELDS`], to be written to.
     pub fn fields_mut(&mut self) -> [&mut Option<Box<str>>; 6] {
         [

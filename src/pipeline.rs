@@ -687,6 +687,7 @@ impl Read {
                     let failure = Failure::configuration(format!("`{}` needs a tokenizer", stage.value.name()));
                     return Err(here(failure).hint("add `tokenizer: gpt-neox-20b`, or a path to a `tokenizer.json`"));
                 }
+                let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
                 for signal in stage.value.reads() {
                     let Some(known) = written.iter().find(|known| known.name == signal) else {
                         let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
@@ -710,6 +711,15 @@ impl Read {
                         let failure = Failure::configuration(format!("{judges}, which has a value for each line"));
                         let hint = "rules are for signals with one value a document";
                         return Err(failure.at(self.place_of_word(stage, &signal)).hint(hint));
+                    }
+                    let word = |known: &SignalSpec| known.name == signal && known.kind == SignalKind::Text;
+                    if stage.value.compares_numbers() && written.iter().any(word) {
+                        let failure = Failure::configuration(format!(
+                            "`{}` looks for the highest or lowest `{signal}`, which is a word",
+                            stage.value.name()
+                        ));
+                        let failure = failure.at(self.place_of_word(stage, &signal));
+                        return Err(failure.hint("name a signal that is a number"));
                     }
                 }
                 written.extend(stage.value.writes());
@@ -920,6 +930,30 @@ mod tests {
                 "p.yaml:4:24",
                 "unknown value `gofer`",
                 "did you mean `gopher`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_statistics: {}\n  - exact_dedup: { keep: { highest: line_cont } }\n",
+                "p.yaml:5:37",
+                "`line_cont`, which no stage before it writes",
+                "did you mean `line_count`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - content_hash: {}\n  - exact_dedup: { keep: { lowest: content_hash } }\n",
+                "p.yaml:5:",
+                "`content_hash`, which is a word",
+                "a number",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - exact_dedup: { bloom: { error_rate: 2 } }\n",
+                "p.yaml:4:41",
+                "2 is not an error rate",
+                "`redpajama stages exact_dedup`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - exact_dedup: { keep: { higest: a } }\n",
+                "p.yaml:4:",
+                "unknown value `higest`",
+                "did you mean `highest`",
             ),
             ("slices: {}\n", "p.yaml:1:9", "at least one slice", ""),
             ("slices:\n  c4: {}\npartition: 0\n", "p.yaml:3:12", "0 is too small", ""),

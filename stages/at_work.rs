@@ -137,7 +137,7 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
         let rank = Rank { raw_file: 0, record: place as u64 };
         sketches.extend(keys.into_iter().map(|key| Sketch { key, rank }));
     }
-    sketches.sort();
+    sketches.sort_by_key(|sketch| dedup.order().to_bytes(*sketch));
     let mut pairs: Vec<Finding> = Vec::new();
     let mut note = |finding: Finding| {
         pairs.push(finding);
@@ -220,6 +220,7 @@ fn ways(name: &str, example: &str) -> Vec<String> {
     let original = match name {
         "copyright_header" => "copyright_header: { block: first_anywhere, leading_lines: all_comment_like }",
         "empty_text" => "empty_text: { white_space: false }",
+        "exact_dedup" => "exact_dedup: { by: normalized_text, bloom: { error_rate: 0.01 } }",
         "extension" => "extension: { match: suffix }",
         "language" => "language: { newlines: removed, lower_case: true, decimals: 2 }",
         "license" => "license: { keep: [mit, bsd, apache], match: prefix }",

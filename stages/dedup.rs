@@ -69,6 +69,37 @@ impl Sketch {
     }
 }
 
+/// In which order the sketches of a range come to [`Dedup::resolve`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By key, then rank: what is alike comes together.
+    #[default]
+    Key,
+    /// By the first two bytes of the key, then rank, then the rest of the key: documents come as they
+    /// stand in the plan, again and again for each of 65,536 slices of all keys. A slice lies in one
+    /// range, whatever the number of ranges.
+    Rank,
+}
+
+impl Order {
+    /// A sketch as bytes that sort in this order.
+    pub fn to_bytes(self, sketch: Sketch) -> [u8; Sketch::WIDTH] {
+        let mut bytes = sketch.to_bytes();
+        if self == Order::Rank {
+            bytes[2..].rotate_left(14);
+        }
+        bytes
+    }
+
+    /// Reads back what [`Order::to_bytes`] wrote.
+    pub fn from_bytes(self, mut bytes: [u8; Sketch::WIDTH]) -> Sketch {
+        if self == Order::Rank {
+            bytes[2..].rotate_right(14);
+        }
+        Sketch::from_bytes(bytes)
+    }
+}
+
 /// What a dedup concluded: one document goes because another, of lower rank, stays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
@@ -92,6 +123,17 @@ impl Finding {
     /// The number of the part that goes, if it is not the whole document.
     pub fn as_part(&self) -> Option<u64> {
         (self.kept.raw_file == u32::MAX).then_some(self.kept.record)
+    }
+
+    /// A document that goes for one that nobody can name: a filter that knows what it has seen has
+    /// forgotten where.
+    pub fn seen(document: Rank) -> Finding {
+        Finding { gone: document, kept: document, similarity: 1.0 }
+    }
+
+    /// Whether the document goes for one that nobody can name.
+    pub fn is_seen(&self) -> bool {
+        self.kept == self.gone
     }
 
     /// Bytes of a finding on disk.
@@ -131,7 +173,12 @@ pub trait Dedup: Send + Sync {
     /// Appends the keys that a document leaves; a document that leaves none is never removed.
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>);
 
-    /// Judges one range of keys. Sketches come sorted by key, then rank; all of a key come.
+    /// The order in which [`Dedup::resolve`] wants its sketches.
+    fn order(&self) -> Order {
+        Order::Key
+    }
+
+    /// Judges one range of keys. Sketches come in the order that was asked for; all of a key come.
     fn resolve(
         &self,
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
@@ -277,4 +324,19 @@ fn ranks_sort_as_their_bytes() {
     let high = Rank { raw_file: 256, record: 0 };
     assert!(low < high && low.to_bytes() < high.to_bytes());
     assert_eq!(Rank::from_bytes(low.to_bytes()), low);
+}
+
+#[test]
+fn by_rank_sketches_sort_slice_by_slice() {
+    let sketch = |first: u8, record, last: u8| {
+        let mut key = [first; 16];
+        key[15] = last;
+        Sketch { key, rank: Rank { raw_file: 0, record } }
+    };
+    let (a, b, c) = (sketch(1, 1, 9), sketch(1, 2, 0), sketch(2, 0, 0));
+    assert!(Order::Rank.to_bytes(a) < Order::Rank.to_bytes(b) && Order::Rank.to_bytes(b) < Order::Rank.to_bytes(c));
+    assert!(Order::Key.to_bytes(b) < Order::Key.to_bytes(a));
+    for order in [Order::Key, Order::Rank] {
+        assert_eq!(order.from_bytes(order.to_bytes(a)), a);
+    }
 }

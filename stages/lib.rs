@@ -15,6 +15,7 @@ mod heuristics;
 mod spec;
 
 pub mod alphanumeric_share;
+pub mod bloom;
 pub mod bucket;
 pub mod c4;
 pub mod c4_lines;
@@ -56,7 +57,7 @@ pub mod text_length;
 pub mod tokenize;
 pub mod tokenizer;
 
-pub use dedup::{Dedup, Finding, Key, Pairs, Rank, Sketch};
+pub use dedup::{Dedup, Finding, Key, Order, Pairs, Rank, Sketch};
 pub use guard::{Guard, Then};
 pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told, writer_of};
 

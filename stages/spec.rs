@@ -212,7 +212,7 @@ stages! {
     Dclm(dclm), Measure, version 1, reasons [], example "dclm: {}";
     DclmLines(dclm_lines), Edit, version 1, reasons [], example "dclm_lines: {}";
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
-    ExactDedup(exact_dedup), Dedup, version 1, reasons ["exact_duplicate"], example "exact_dedup: {}";
+    ExactDedup(exact_dedup), Dedup, version 2, reasons ["exact_duplicate"], example "exact_dedup: {}";
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
     Fineweb(fineweb), Measure, version 1, reasons [], example "fineweb: {}";
     Gopher(gopher), Measure, version 1, reasons [], example "gopher: {}";
@@ -270,10 +270,16 @@ impl StageSpec {
     /// The signals that it judges, which stages before it must write.
     pub fn reads(&self) -> Vec<String> {
         match self {
+            StageSpec::ExactDedup(options) => options.reads(),
             StageSpec::KeepIf(options) => options.reads(),
             StageSpec::LanguageIs(options) => options.reads(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a signal that it judges has to be a number: which of two words is the higher?
+    pub fn compares_numbers(&self) -> bool {
+        matches!(self, StageSpec::ExactDedup(_))
     }
 
     /// The variables whose models it uses if they are set.

@@ -130,7 +130,8 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     let mut sorter = Sorter::<28>::new(run.store, run.memory.sort);
     let (mut findings, mut last) = (Findings::of_all(run, group)?, None);
     while let Some(finding) = findings.next()? {
-        if last.replace(finding.gone) != Some(finding.gone) {
+        // Where nobody can name what stays, nobody can say what belongs together.
+        if last.replace(finding.gone) != Some(finding.gone) && !finding.is_seen() {
             let mut record = [0; 28];
             record[..12].copy_from_slice(&finding.kept.to_bytes());
             record[12..24].copy_from_slice(&finding.gone.to_bytes());

@@ -172,6 +172,9 @@ impl<'t> Hand<'t> {
                 continue;
             }
             let item = match finding {
+                Some(found) if found.gone == rank && found.is_seen() => {
+                    Item::Gone(document, Evidence::found("a Bloom filter has seen it"))
+                }
                 Some(found) if found.gone == rank => {
                     let raw_file = plan.raw_files[found.kept.raw_file as usize].name.clone();
                     let kept = DocumentId { raw_file, record: found.kept.record };

@@ -47,6 +47,7 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     };
     let from = bound(range).unwrap_or([0; Sketch::WIDTH]);
     let below = bound(range + 1);
+    let order = dedup.order();
     let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
     for (name, first_file) in sketch_files(run, group)?.iter() {
         if run.stop.load(Ordering::Relaxed) {
@@ -56,14 +57,14 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         for sketch in SortedFile::open(&run.store.path(name))?.range(from, below, 256 << 10)? {
             let mut sketch = Sketch::from_bytes(sketch?);
             sketch.rank.raw_file += first_file;
-            sketches.push(sketch.to_bytes())?;
+            sketches.push(order.to_bytes(sketch))?;
         }
     }
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = PairCounts::default();
     let mut together = (Key::default(), 0);
-    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes)).inspect(|sketch| {
+    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes))).inspect(|sketch| {
         let Ok(sketch) = sketch else { return };
         if together.0 != sketch.key {
             pairs.capped += dedup.capped(together.1);

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod commands;
+mod dedups;
 mod fetch;
 mod floors;
 mod guard;
