@@ -228,6 +228,9 @@ fn ways(name: &str, example: &str) -> Vec<String> {
             ways.push("minhash_dedup: { preset: datatrove, verify: false, similarity: 0.5 }".to_owned());
             "minhash_dedup: { preset: rp_v2 }"
         }
+        "line_ngram_dedup" => {
+            "line_ngram_dedup: { preset: dclm, ngram: 2, min_words: 1, share: 0.4, stride: 2, sample: 2 }"
+        }
         "paragraph_dedup" => {
             "paragraph_dedup: { keep: none, scope: raw_file, repeats: remove, blank_lines: compare, min_characters: 0 }"
         }

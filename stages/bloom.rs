@@ -21,6 +21,13 @@ pub struct Bloom {
     pub error_rate: ErrorRate,
 }
 
+impl Bloom {
+    /// A filter that errs so often; a preset's rate is one that may be written.
+    pub(crate) const fn of(error_rate: f64) -> Bloom {
+        Bloom { error_rate: ErrorRate(error_rate) }
+    }
+}
+
 /// How often a filter may err.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(transparent, extend("minimum" = 1e-9, "maximum" = 0.5))]

@@ -40,6 +40,7 @@ pub mod language_is;
 pub mod letters_per_token;
 pub mod license;
 pub mod line_length;
+pub mod line_ngram_dedup;
 pub mod line_statistics;
 mod minhash;
 pub mod minhash_dedup;
@@ -56,6 +57,7 @@ pub mod strip_gutenberg;
 pub mod text_length;
 pub mod tokenize;
 pub mod tokenizer;
+mod word_hashes;
 
 pub use dedup::{Dedup, Finding, Key, Order, Pairs, Rank, Sketch};
 pub use guard::{Guard, Then};

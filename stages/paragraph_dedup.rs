@@ -183,32 +183,19 @@ impl Dedup for ParagraphDedup {
     fn cut(&self, document: &mut Document, parts: &[u64]) -> Verdict {
         let text = document.text();
         let before = (text.chars().count(), text.split('\n').count());
-        let mut kept: Vec<&str> = Vec::with_capacity(before.1);
         let mut seen = BTreeSet::new();
-        let mut removed = 0;
-        for line in text.split('\n') {
+        let gone = |line: &str| {
             let hash = self.hash(line);
             let duplicate = hash.is_some_and(|hash| parts.binary_search(&hash).is_ok());
-            let repeats = self.repeats == Repeats::Remove && hash.is_some_and(|hash| !seen.insert(hash));
-            let stray = removed > 0
-                && self.blank_lines == BlankLines::Keep
-                && line.trim().is_empty()
-                && kept.last().is_none_or(|last| last.trim().is_empty());
-            match duplicate || repeats || stray {
-                true => removed += 1,
-                false => kept.push(line),
+            duplicate || self.repeats == Repeats::Remove && hash.is_some_and(|hash| !seen.insert(hash))
+        };
+        let mut lines = before.1;
+        if let Some(kept) = without_lines(text, gone, self.blank_lines == BlankLines::Keep) {
+            if kept.is_empty() {
+                return Verdict::Drop(self.reason(), Evidence::found(format!("{} lines", before.1)));
             }
-        }
-        if removed > 0 {
-            while self.blank_lines == BlankLines::Keep && kept.last().is_some_and(|last| last.trim().is_empty()) {
-                kept.pop();
-            }
-        }
-        if removed > 0 && kept.is_empty() {
-            return Verdict::Drop(self.reason(), Evidence::found(format!("{} lines", before.1)));
-        }
-        let (lines, edited) = (kept.len(), kept.join("\n"));
-        if removed > 0 {
+            lines = kept.len();
+            let edited = kept.join("\n");
             document.edit(edited);
         }
         let after = (document.text().chars().count(), lines);
@@ -221,6 +208,29 @@ impl Dedup for ParagraphDedup {
         }
         Verdict::Keep
     }
+}
+
+/// What is left of a text without some of its lines, if any goes. With `tidy`, so do blank lines that
+/// would stand beside another, or first or last, now that lines are gone.
+pub(crate) fn without_lines<'t>(
+    text: &'t str,
+    mut gone: impl FnMut(&'t str) -> bool,
+    tidy: bool,
+) -> Option<Vec<&'t str>> {
+    let blank = |line: &str| line.trim().is_empty();
+    let mut kept: Vec<&str> = Vec::new();
+    let mut removed = false;
+    for line in text.split('\n') {
+        let stray = |kept: &[&str]| tidy && blank(line) && kept.last().is_none_or(|last| blank(last));
+        match gone(line) || removed && stray(&kept) {
+            true => removed = true,
+            false => kept.push(line),
+        }
+    }
+    while removed && tidy && kept.last().is_some_and(|last| blank(last)) {
+        kept.pop();
+    }
+    removed.then_some(kept)
 }
 
 /// The host of an address, in lower case, without `www.` and port.

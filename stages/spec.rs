@@ -222,6 +222,7 @@ stages! {
     LanguageIs(language_is), Filter, version 1, reasons ["language", "language_unsure", "no_language"], example "language_is: { keep: [en], min_score: 0.5 }";
     License(license), Filter, version 1, reasons ["license", "no_license"], example "license: { keep: [mit, apache-2.0, bsd-3-clause] }";
     LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
+    LineNgramDedup(line_ngram_dedup), Dedup, version 1, reasons ["ngrams_seen"], example "line_ngram_dedup: { ngram: 13, share: 0.8 }";
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
     MinhashDedup(minhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "minhash_dedup: { threshold: 0.8 }";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
@@ -251,6 +252,7 @@ impl StageSpec {
             StageSpec::Fineweb(options) => options.writes().to_vec(),
             StageSpec::Gopher(options) => options.writes().to_vec(),
             StageSpec::Language(options) => options.writes().to_vec(),
+            StageSpec::LineNgramDedup(options) => options.writes().to_vec(),
             StageSpec::LineStatistics(options) => options.writes().to_vec(),
             StageSpec::ParagraphDedup(options) => options.writes().to_vec(),
             StageSpec::Quality(options) => options.writes().to_vec(),
@@ -312,6 +314,7 @@ impl StageSpec {
         match self {
             StageSpec::CrawlDedup(options) => Some(&options.guard),
             StageSpec::ExactDedup(options) => Some(&options.guard),
+            StageSpec::LineNgramDedup(options) => Some(&options.guard),
             StageSpec::MinhashDedup(options) => Some(&options.guard),
             StageSpec::ParagraphDedup(options) => Some(&options.guard),
             StageSpec::SimhashDedup(options) => Some(&options.guard),
@@ -351,6 +354,7 @@ impl StageSpec {
             StageSpec::LanguageIs(options) => Built::Stage(Box::new(options)),
             StageSpec::License(options) => Built::Stage(Box::new(options)),
             StageSpec::LineLength(options) => Built::Stage(Box::new(options)),
+            StageSpec::LineNgramDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::LineStatistics(options) => Built::Stage(Box::new(options)),
             StageSpec::MinhashDedup(options) => Built::Dedup(Box::new(options.ready())),
             StageSpec::Pack(options) => Built::Pack(options),
