@@ -687,7 +687,6 @@ impl Read {
                     let failure = Failure::configuration(format!("`{}` needs a tokenizer", stage.value.name()));
                     return Err(here(failure).hint("add `tokenizer: gpt-neox-20b`, or a path to a `tokenizer.json`"));
                 }
-                let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
                 for signal in stage.value.reads() {
                     let Some(known) = written.iter().find(|known| known.name == signal) else {
                         let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
@@ -712,8 +711,7 @@ impl Read {
                         let hint = "rules are for signals with one value a document";
                         return Err(failure.at(self.place_of_word(stage, &signal)).hint(hint));
                     }
-                    let word = |known: &SignalSpec| known.name == signal && known.kind == SignalKind::Text;
-                    if stage.value.compares_numbers() && written.iter().any(word) {
+                    if stage.value.compares_numbers() && known.kind == SignalKind::Text {
                         let failure = Failure::configuration(format!(
                             "`{}` looks for the highest or lowest `{signal}`, which is a word",
                             stage.value.name()
