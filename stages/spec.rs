@@ -228,7 +228,9 @@ stages! {
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
+    PersonalData(personal_data), Edit, version 1, reasons [], example "personal_data: { phone: ignore }";
     Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
+    Secrets(secrets), Edit, version 1, reasons ["secret"], example "secrets: { action: drop }";
     Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
@@ -255,7 +257,9 @@ impl StageSpec {
             StageSpec::LineNgramDedup(options) => options.writes().to_vec(),
             StageSpec::LineStatistics(options) => options.writes().to_vec(),
             StageSpec::ParagraphDedup(options) => options.writes().to_vec(),
+            StageSpec::PersonalData(options) => options.writes().to_vec(),
             StageSpec::Quality(options) => options.writes().to_vec(),
+            StageSpec::Secrets(options) => options.writes().to_vec(),
             StageSpec::Signals(options) => options.writes(),
             _ => Vec::new(),
         }
@@ -360,7 +364,9 @@ impl StageSpec {
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
+            StageSpec::PersonalData(options) => Built::Stage(Box::new(options)),
             StageSpec::Quality(options) => Built::Stage(Box::new(options.with(models.quality.clone())?)),
+            StageSpec::Secrets(options) => Built::Stage(Box::new(options)),
             StageSpec::Signals(options) => Built::Stage(Box::new(options.with(models.signals.clone()))),
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
