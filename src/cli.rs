@@ -52,6 +52,11 @@ pub enum Command {
     Schema,
     /// Train a byte-level BPE tokenizer on documents, as a Hugging Face `tokenizer.json`
     TrainTokenizer(TrainTokenizerArgs),
+    /// Train a classifier of good texts on documents, as a fastText model that `quality` asks, and say
+    /// how good it is on texts that it has not seen
+    TrainClassifier(TrainClassifierArgs),
+    /// List the addresses that a Wikipedia dump cites: what the pages of good texts are chosen by
+    ReferenceUrls(ReferenceUrlsArgs),
 }
 
 /// What to build.
@@ -304,5 +309,130 @@ pub struct TrainTokenizerArgs {
     pub max_text: Size,
     /// The file to write
     #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
+    pub output: PathBuf,
+}
+
+/// `train-classifier`.
+#[derive(Clone, Debug, Args)]
+pub struct TrainClassifierArgs {
+    /// Good texts: documents that we wrote (files, or the folder of a run), JSON lines with `text`, or raw
+    /// files of a slice
+    #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
+    pub positive: Vec<String>,
+    /// Other texts, likewise
+    #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
+    pub negative: Vec<String>,
+    /// The slice whose source reads raw files
+    #[arg(long, value_name = "NAME")]
+    pub slice: Option<String>,
+    /// The same for the positive ones alone
+    #[arg(long, value_name = "NAME")]
+    pub positive_slice: Option<String>,
+    /// The same for the negative ones alone
+    #[arg(long, value_name = "NAME")]
+    pub negative_slice: Option<String>,
+    /// Of the positive ones only those at an address of this list, as `reference-urls` writes it; `www.`,
+    /// the scheme and a slash at the end make no difference
+    #[arg(long, value_name = "FILE")]
+    pub urls: Option<PathBuf>,
+    /// Labels of the positive and the negative ones
+    #[arg(long, value_name = "LABEL", num_args = 2, default_values_t = ["wiki".to_owned(), "cc".to_owned()], value_parser = label)]
+    pub labels: Vec<String>,
+    /// Leave out texts of fewer characters; 1000 is the original's, for positive ones
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub min_length: u32,
+    /// Choose texts as the original did: --min-length for positive ones alone, of each negative file the
+    /// first documents that make as many as positive ones were read, copies and all
+    #[arg(long)]
+    pub original: bool,
+    /// Learn from all texts, though one label has more; otherwise as many of each, drawn by the seed
+    #[arg(long)]
+    pub unbalanced: bool,
+    /// Read this much text of a file, and no more
+    #[arg(long, value_name = "SIZE", default_value = "4G")]
+    pub max_text: Size,
+    /// The share of texts that is not learned from but measured with
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    pub held_out: f64,
+    /// The share of negative texts that is to be kept: the report says from which score on
+    #[arg(long = "yield", value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    pub wanted_yield: f64,
+    /// How far a step of learning goes at first. The defaults from here on are fastText's, with which the
+    /// original's model was made
+    #[arg(long, value_name = "RATE", default_value_t = 0.1, value_parser = rate)]
+    pub lr: f64,
+    /// Numbers for each word
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub dim: u32,
+    /// How often each text is seen
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub epoch: u32,
+    /// The longest run of words that is learned
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub word_ngrams: u32,
+    /// Leave out words that are seen less often
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_count: u64,
+    /// The shortest run of letters that is learned
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub minn: u32,
+    /// The longest run of letters that is learned; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub maxn: u32,
+    /// Rows that all runs of words and letters share
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=0x3fff_ffff))]
+    pub bucket: u32,
+    /// The most words that are learned: with --dim what bounds memory (2 million of 100 numbers: 800 MB)
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1..=200_000_000))]
+    pub max_words: u32,
+    /// What decides which texts are drawn and held out, and how learning begins
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Also write the texts that are learned from, a line each, as fastText reads them
+    #[arg(long, value_name = "FILE")]
+    pub lines: Option<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "classifier.bin")]
+    pub output: PathBuf,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "a share from 0 to 1".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let fits = |rate: &f64| *rate > 0.0 && *rate <= 100.0;
+    text.parse().ok().filter(fits).ok_or_else(|| "a number above 0, at most 100".to_owned())
+}
+
+fn label(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && !text.contains(char::is_whitespace) && !text.starts_with("__label__");
+    fits.then(|| text.to_owned()).ok_or_else(|| "a word, without `__label__`".to_owned())
+}
+
+/// `reference-urls`.
+#[derive(Clone, Debug, Args)]
+pub struct ReferenceUrlsArgs {
+    /// Dumps of pages (`pages-articles`), compressed or not
+    #[arg(required = true)]
+    pub dump: Vec<PathBuf>,
+    /// Find addresses as the original's script did, which misses references with attributes or over
+    /// several lines
+    #[arg(long)]
+    pub original: bool,
+    /// Draw this many of them, the same ones for the same seed; otherwise all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub sample: Option<u64>,
+    /// What decides which are drawn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Most memory for sorting; what is beyond goes to files
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub memory: Size,
+    /// The file to write: an address a line, sorted, each once
+    #[arg(long, value_name = "FILE", default_value = "urls.txt")]
     pub output: PathBuf,
 }

@@ -11,6 +11,7 @@ mod build;
 mod cli;
 mod clusters;
 mod doctor;
+mod documents;
 mod estimate;
 mod execute;
 mod export;
@@ -26,11 +27,13 @@ mod plan;
 mod prepare;
 mod progress;
 mod publish;
+mod reference_urls;
 mod report;
 mod show_plan;
 mod size;
 mod task;
 mod tell;
+mod train_classifier;
 mod train_tokenizer;
 mod verify;
 mod whatif;
@@ -76,5 +79,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Doctor(args) => doctor::doctor(args),
         Command::Schema => tell::schema(),
         Command::TrainTokenizer(args) => train_tokenizer::train(args),
+        Command::TrainClassifier(args) => train_classifier::train(args),
+        Command::ReferenceUrls(args) => reference_urls::list(args),
     }
 }

@@ -129,9 +129,27 @@ def compare_selection(redpajama, golden):
     return account.close(expected | dict.fromkeys(["pred_label", "pred_label_prob", "wiki_prob"], kept))
 
 
+def compare_corpus(redpajama, golden):
+    """The lines that the original's script made for training its classifier."""
+    account = Account("common_crawl: what the classifier learns from")
+    rows = [row for row in lines_of(golden / "common_crawl/create_corpus.records.jsonl.gz") if "label" in row]
+    files = [path for path in sorted((golden / "common_crawl/dedup_inputs").glob("*/*")) if "tail" not in path.name]
+    lines, model = redpajama.scratch / "corpus.txt", redpajama.scratch / "corpus.bin"
+    positive = golden / "texts/wikipedia.jsonl.gz"
+    options = ["--original", "--held-out", 0, "--epoch", 1, "--dim", 2, "--lines", lines, "--output", model]
+    redpajama.run("train-classifier", "--positive", positive, "--negative", *files, *options)
+    ours = sorted(sha256(line) for line in lines.read_bytes().split(b"\n")[:-1])
+    account.check("lines", "all", len(rows), len(ours))
+    # The original's order is that of its files' names, ours of the arguments; neither is learned.
+    for row, line in zip(sorted(rows, key=lambda row: row["line_sha256"]), ours):
+        account.check("line", row["id"], row["line_sha256"], line)
+    return account.close({"lines": 1, "line": len(rows)})
+
+
 def compare(redpajama, golden, inputs):
     return [
         compare_parsing(redpajama, golden, inputs),
         compare_mining(redpajama, golden, inputs),
         compare_selection(redpajama, golden),
+        compare_corpus(redpajama, golden),
     ]

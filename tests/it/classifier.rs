@@ -1,0 +1,100 @@
+//! `train-classifier` and `reference-urls`, from documents and a dump to a model that a pipeline asks.
+
+use std::fs;
+
+use crate::support::Folder;
+
+const GOOD: [&str; 6] =
+    ["The tide is out", "A grey sea", "The tide came in", "Ships came with the tide", "The sea is out", "A grey tide"];
+const OTHERS: [&str; 6] =
+    ["Buy now", "Click here now", "Cheap pills", "Add to cart now", "Buy cheap pills", "Click to buy"];
+
+/// Pages of a crawl, each text long enough and at an address of its own.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    let lines = |texts: &[&str], site: &str| -> String {
+        let line = |(number, text): (usize, &&str)| {
+            let url = format!("https://www.{site}.example/{number}/");
+            serde_json::json!({ "text": format!("{text} {number}. ").repeat(8), "url": url, "timestamp": "" })
+                .to_string()
+                + "\n"
+        };
+        texts.iter().enumerate().map(line).collect()
+    };
+    folder.write("good.jsonl", lines(&GOOD, "sea"));
+    folder.write("others.jsonl", lines(&OTHERS, "shop"));
+    folder.write("crawl.jsonl", lines(&GOOD, "sea") + &lines(&OTHERS, "shop"));
+    folder
+}
+
+const SHORT: &str = "--min-length 20 --dim 8 --epoch 60 --lr 0.5 --held-out 0";
+
+#[test]
+fn a_classifier_goes_from_texts_to_a_pipeline() {
+    let folder = folder();
+    let said =
+        folder.fine(&format!("train-classifier --positive good.jsonl --negative others.jsonl {SHORT} --output c.bin"));
+    assert!(said.out.contains("nothing was measured"), "{}", said.out);
+    folder.write(
+        "p.yaml",
+        "slices:\n  c4: {}\nstages: [ quality: {}, keep_if: { quality_score: { min: 0.5 } } ]\nquality_model: c.bin\n",
+    );
+    folder.fine("build p.yaml --input crawl.jsonl --output out");
+    assert_eq!((folder.kept("out", "c4"), folder.gone("out", "c4", "signal_too_low")), (6, 6));
+    assert_eq!(folder.catalog("out")["models"]["quality_model"]["name"], "c.bin");
+}
+
+#[test]
+fn the_same_texts_give_the_same_bytes_and_a_report() {
+    let folder = folder();
+    let texts = "train-classifier --min-length 20 --dim 8 --held-out 0.4 --seed 3 --json";
+    let first = folder.fine(&format!("{texts} --positive good.jsonl --negative others.jsonl --output a.bin"));
+    // Of what both classes have, the copies count as positive.
+    let again = folder.fine(&format!("{texts} --positive good.jsonl --negative crawl.jsonl --output b.bin"));
+    assert_eq!(fs::read(folder.path("a.bin")).unwrap(), fs::read(folder.path("b.bin")).unwrap());
+    let [first, again] = [first, again].map(|said| serde_json::from_str::<serde_json::Value>(&said.out).unwrap());
+    assert_eq!(again["negative"]["twice"], 6);
+    assert_eq!(first["auc"], again["auc"]);
+    let class = &first["positive"];
+    let number = |name: &str| class[name].as_u64().unwrap();
+    assert_eq!(number("read"), 6);
+    assert!(number("held_out") > 0 && number("held_out") + number("learned") <= 6, "{class}");
+}
+
+#[test]
+fn positive_texts_are_chosen_by_what_a_dump_cites() {
+    let folder = folder();
+    let page = "a&lt;ref name=&quot;x&quot;&gt;{{cite web|url=http://sea.example/1}}&lt;/ref&gt; \
+                b&lt;ref&gt;[https://sea.example/3 Sea]&lt;/ref&gt;&lt;ref&gt;http://sea.example/3&lt;/ref&gt;";
+    let dump = format!(
+        "<mediawiki>\n<page><title>T</title><ns>0</ns><revision><text>{page}</text></revision></page>\n</mediawiki>\n"
+    );
+    folder.write("pages.xml", dump);
+    folder.fine("reference-urls pages.xml --output urls.txt");
+    let urls = fs::read_to_string(folder.path("urls.txt")).unwrap();
+    assert_eq!(urls, "http://sea.example/1\nhttp://sea.example/3\nhttps://sea.example/3\n");
+    folder.fine("reference-urls pages.xml --original --output original.txt");
+    assert_eq!(
+        fs::read_to_string(folder.path("original.txt")).unwrap(),
+        "https://sea.example/3\nhttp://sea.example/3\n".split_inclusive('\n').rev().collect::<String>()
+    );
+    folder.fine("reference-urls pages.xml --sample 1 --output one.txt");
+    assert_eq!(fs::read_to_string(folder.path("one.txt")).unwrap().lines().count(), 1);
+    let said = folder.fine(&format!(
+        "train-classifier --positive crawl.jsonl --urls urls.txt --negative others.jsonl {SHORT} --json --output c.bin"
+    ));
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&told["positive"]["learned"], &told["positive"]["not_in_the_list"]), (&2.into(), &10.into()));
+}
+
+#[test]
+fn nothing_to_learn_from_is_a_wrong_configuration() {
+    let folder = folder();
+    let said = folder.ends("train-classifier --positive good.jsonl --negative others.jsonl", 64);
+    assert!(said.err.contains("no positive text is left") && said.err.contains("--min-length"), "{}", said.err);
+    let said = folder.ends("train-classifier --positive good.jsonl --negative others.jsonl --labels a a", 2);
+    assert!(said.err.contains("two that differ"), "{}", said.err);
+    folder.ends("train-classifier --positive missing.jsonl --negative others.jsonl", 64);
+    folder.ends("reference-urls missing.xml", 1);
+    assert!(!folder.path("classifier.bin").exists());
+}
