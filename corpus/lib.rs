@@ -19,6 +19,7 @@ pub mod lists;
 pub mod manifest;
 pub mod mapped;
 pub mod ngrams;
+pub mod paged;
 pub mod python;
 #[cfg(feature = "remote")]
 pub mod remote;

@@ -140,11 +140,18 @@ impl<'s, const N: usize> Sorter<'s, N> {
 
 impl<const N: usize> Sorter<'_, N> {
     /// Writes the records, sorted and each once, as a file under `name`.
-    pub fn publish_distinct(mut self, name: &str) -> Result<Output> {
+    pub fn publish_distinct(self, name: &str) -> Result<Output> {
+        self.publish_last(name, N)
+    }
+
+    /// Writes, sorted, of all records that begin with the same bytes, so many of them, the last.
+    pub fn publish_last(mut self, name: &str, beginning: usize) -> Result<Output> {
         let store = self.store;
         if self.runs.is_empty() {
             self.records.sort_unstable();
-            self.records.dedup();
+            // The first of those that are alike stays: the last one, backwards.
+            self.records.reverse();
+            self.records.dedup_by(|a, b| a[..beginning] == b[..beginning]);
             self.count = self.records.len() as u64;
             return self.publish(name);
         }
@@ -153,15 +160,17 @@ impl<const N: usize> Sorter<'_, N> {
         let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
         let run = Run(path);
         let mut to = BufWriter::with_capacity(1 << 16, file);
-        let mut last = None;
+        let mut last: Option<[u8; N]> = None;
         let mut count = 0;
-        for record in self.sorted()? {
+        for record in self.sorted()?.map(|record| record.map(Some)).chain([Ok(None)]) {
             let record = record?;
-            if last != Some(record) {
-                to.write_all(&record).map_err(Error::io("cannot write", &run.0))?;
+            if let Some(last) = last
+                && record.is_none_or(|record| record[..beginning] != last[..beginning])
+            {
+                to.write_all(&last).map_err(Error::io("cannot write", &run.0))?;
                 count += 1;
-                last = Some(record);
             }
+            last = record;
         }
         to.flush().map_err(Error::io("cannot write", &run.0))?;
         drop(to);
@@ -380,6 +389,17 @@ mod tests {
             sorter.publish_distinct("s").unwrap();
             assert_eq!(SortedFile::<4>::open(&store.path("s")).unwrap().count(), 777);
             files.push(store.read("s").unwrap());
+            let mut sorter = Sorter::<4>::new(&store, memory);
+            for n in 0..10_000u16 {
+                let [a, b] = (n % 77).to_be_bytes();
+                let [c, d] = (n % 7).to_be_bytes();
+                sorter.push([a, b, c, d]).unwrap();
+            }
+            sorter.publish_last("l", 2).unwrap();
+            let last = SortedFile::<4>::open(&store.path("l")).unwrap().range([0; 4], None, 100).unwrap();
+            let last: Vec<[u8; 4]> = last.map(Result::unwrap).collect();
+            // 77 is a multiple of 7: of each number one rest alone.
+            assert!(last.len() == 77 && last.iter().all(|[_, b, _, d]| b % 7 == *d), "{last:?}");
         }
         assert!(files[0] == files[1]);
         assert_eq!(store.list(".aside").unwrap(), [""; 0]);

@@ -100,6 +100,7 @@ pub fn build(args: &BuildArgs) -> Result<()> {
             match estimate::measure(&prepared) {
                 Ok(estimate) => {
                     report::say(&format!("estimate: {}", estimate.words()));
+                    estimate.check_room(&prepared.out)?;
                     Some(estimate)
                 }
                 Err(failure) => {

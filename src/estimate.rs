@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sources::{Limits, Record, Sink, Source};
 
 use crate::execute::passes::execute;
-use crate::failure::{Failure, Result};
+use crate::failure::{Code, Failure, Result};
 use crate::metrics::Cost;
 use crate::plan::{Plan, Records};
 use crate::prepare::Prepared;
@@ -70,6 +70,8 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     // How much larger each slice is than its sample.
     let mut scales: Vec<f64> = Vec::new();
     let mut texts: Vec<f64> = Vec::new();
+    // How many records each slice has, as far as its sample tells.
+    let mut records: Vec<f64> = Vec::new();
     let mut sample_bytes = 0;
     let mut longest = 0;
     for slice in &plan.slices {
@@ -96,6 +98,7 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
             records => records as f64 / (slice_caps.iter().sum::<u64>() as f64).max(1.0),
         };
         scales.push(scale.max(1.0));
+        records.push(slice_caps.iter().sum::<u64>() as f64 * scale.max(1.0));
         texts.push(text as f64);
         sample_bytes += text;
         files.push(chosen);
@@ -154,12 +157,22 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     // A large document lies in each of them and in the reader.
     let large = 8.0 * (longest as f64 - (1 << 20) as f64).max(0.0);
     let peak = resident() as f64 + live as f64 * (queued + (20 << 20) as f64 + large);
+    // A judge is a task of its own: what it holds of every document, and two sorters.
+    let (_, alone) = prepared.shares(1);
+    let (mut judging, mut filed) = (0, 0);
+    for group in &plan.groups {
+        let documents: f64 = group.slices.iter().map(|slice| records[*slice]).sum();
+        let state = judge_state(documents as u64, group.spec.state_bits(), alone.state as u64);
+        judging = judging.max(state.0);
+        filed = filed.max(state.1);
+    }
+    let peak = peak.max(resident() as f64 + judging as f64);
     Ok(Estimate {
         seconds,
         cpu_seconds: scaled(cpu),
         peak_memory: peak as u64,
         disk: scaled((size("documents")? + size("dropped")? + size("shards")?) as f64) as u64,
-        disk_between: scaled(size("between")? as f64) as u64,
+        disk_between: scaled(size("between")? as f64) as u64 + filed,
         text_bytes,
         sample_bytes,
         cost: spent.cost.iter().map(|(label, seconds)| (label.clone(), scaled(*seconds))).collect(),
@@ -167,6 +180,22 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
 }
 
 impl Estimate {
+    /// Whether the disk of a run has room for it, as far as a sample can tell: one that is short is a
+    /// warning, one with less than half of what is needed ends the run before it begins.
+    pub fn check_room(&self, out: &std::path::Path) -> Result<()> {
+        let Ok(found) = rustix::fs::statvfs(out) else { return Ok(()) };
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        let needed = self.disk + self.disk_between;
+        let message = format!("this run may need {}, and {} has {}", Size(needed), out.display(), Size(free));
+        if needed / 2 > free {
+            return Err(Failure::new(Code::Failed, message).hint("give another disk with --output"));
+        }
+        if needed > free {
+            crate::report::say(&format!("warning: {message}"));
+        }
+        Ok(())
+    }
+
     /// In a line.
     pub fn words(&self) -> String {
         format!(
@@ -204,6 +233,13 @@ impl Estimate {
         ];
         format!("\n{}", table(&rows))
     }
+}
+
+/// Bytes in memory, and in a file, of what a judge knows of documents, so many bits of each: memory
+/// has a share for it, and what is more lies in a file.
+fn judge_state(documents: u64, bits: u64, share: u64) -> (u64, u64) {
+    let bytes = documents.saturating_mul(bits).div_ceil(8);
+    if bytes <= share { (bytes, 0) } else { (share, bytes) }
 }
 
 /// So many of all, evenly spread, the first among them.
@@ -266,6 +302,14 @@ fn resident() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes: Option<u64> = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
     kilobytes.unwrap_or(32 << 10) * 1024
+}
+
+#[test]
+fn what_a_judge_knows_lies_in_memory_or_in_a_file() {
+    // A bit of each of a billion documents is 125 MB; a parent of each is 8 GB.
+    assert_eq!(judge_state(1_000_000_000, 1, 1 << 30), (125_000_000, 0));
+    assert_eq!(judge_state(1_000_000_000, 64, 1 << 30), (1 << 30, 8_000_000_000));
+    assert_eq!(judge_state(0, 64, 0), (0, 0));
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Prepared {
         let each = (left / live).saturating_sub(WRITERS).max(12 << 20);
         let queue = (each / 6).min(64 << 20) as usize;
         let sort = (each / 8).min(512 << 20) as usize;
-        (live as usize, Memory { queue, sort })
+        (live as usize, Memory { queue, sort, state: (each / 4) as usize })
     }
 }
 

@@ -8,7 +8,7 @@ use corpus::{Digest, Document, DocumentId, Meta, Verdict};
 use serde::Deserialize;
 
 use crate::tokenizer::{HuggingFace, SPECIALS, train};
-use crate::{Built, Dedup, Finding, Key, Models, Rank, Sketch, StageSpec, Workspace, spec, told};
+use crate::{Among, Built, Dedup, Finding, Key, Models, Rank, Sketch, StageSpec, Workspace, spec, told};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,7 +168,7 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
         gone.push(finding);
         Ok(())
     };
-    dedup.judge(&mut pairs, &[documents.len() as u64], &mut note).unwrap();
+    dedup.judge(&mut pairs, &Among::of(&[documents.len() as u64], None), &mut note).unwrap();
     gone
 }
 

@@ -6,8 +6,7 @@ use corpus::{Digest, Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::dedup::Marks;
-use crate::{Dedup, Finding, Guard, Key, Pairs, Rank, Sketch};
+use crate::{Among, Dedup, Finding, Guard, Key, Pairs, Rank, Sketch};
 
 /// Keeps one of all pages with the same digest, as the crawler took it of the whole page
 /// (`WARC-Block-Digest`), or one of all with the same address.
@@ -98,10 +97,10 @@ impl Dedup for CrawlDedup {
     fn judge(
         &self,
         pairs: &mut dyn Pairs,
-        records: &[u64],
+        among: &Among<'_>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        winning_urls(pairs, records, found)
+        winning_urls(pairs, among, found)
     }
 }
 
@@ -197,7 +196,7 @@ fn each(pairs: &mut dyn Pairs, call: &mut dyn FnMut(Page) -> Result<()>) -> Resu
 
 /// Removes the pages of addresses at which no digest was seen first. Reads all pairs three times, and
 /// holds two bits for each page, and a few words for each address that a file has twice.
-fn winning_urls(pairs: &mut dyn Pairs, records: &[u64], found: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
+fn winning_urls(pairs: &mut dyn Pairs, among: &Among<'_>, found: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
     // The digest of the last page that a file has of an address, by the first that it has. A digest is
     // named by the first page that has it.
     let mut last: BTreeMap<Rank, Rank> = BTreeMap::new();
@@ -207,8 +206,8 @@ fn winning_urls(pairs: &mut dyn Pairs, records: &[u64], found: &mut dyn FnMut(Fi
         }
         Ok(())
     })?;
-    let mut taken = Marks::of(records);
-    let mut wins = Marks::of(records);
+    let mut taken = among.marks(2)?;
+    let mut wins = among.marks(2)?;
     // The page at which a digest was seen first, where it is not the one that names it.
     let mut seen_at: BTreeMap<Rank, Rank> = BTreeMap::new();
     each(pairs, &mut |page| {
@@ -216,8 +215,8 @@ fn winning_urls(pairs: &mut dyn Pairs, records: &[u64], found: &mut dyn FnMut(Fi
             return Ok(());
         }
         let digest = last.get(&page.rank).copied().unwrap_or(page.digest);
-        if taken.add(digest) {
-            wins.add(page.url);
+        if taken.add(digest)? {
+            wins.add(page.url)?;
             if digest != page.rank {
                 seen_at.insert(digest, page.rank);
             }
@@ -225,12 +224,12 @@ fn winning_urls(pairs: &mut dyn Pairs, records: &[u64], found: &mut dyn FnMut(Fi
         Ok(())
     })?;
     each(pairs, &mut |page| {
-        if wins.has(page.url) {
+        if wins.has(page.url)? {
             return Ok(());
         }
         // A digest that a file had of an address before its last one was never looked at.
         let of_file = || last.get(&page.in_file.unwrap_or(page.rank)).copied();
-        let digest = if taken.has(page.digest) { page.digest } else { of_file().unwrap_or(page.digest) };
+        let digest = if taken.has(page.digest)? { page.digest } else { of_file().unwrap_or(page.digest) };
         let kept = seen_at.get(&digest).copied().unwrap_or(digest);
         found(Finding { gone: page.rank, kept, similarity: 1.0 })
     })
@@ -274,7 +273,7 @@ mod tests {
                 judged.push(finding);
                 Ok(())
             };
-            dedup.judge(&mut pairs, &records, &mut note).unwrap();
+            dedup.judge(&mut pairs, &Among::of(&records, None), &mut note).unwrap();
             pairs = judged;
         }
         let place = |rank: Rank| ranks.iter().position(|known| *known == rank).unwrap();

@@ -6,6 +6,9 @@
 
 use corpus::{Document, Reason, Result, Verdict};
 
+use crate::Among;
+use crate::judge;
+
 /// What sketches are brought together by.
 pub type Key = [u8; 16];
 
@@ -222,15 +225,15 @@ pub trait Dedup: Send + Sync {
         Verdict::Keep
     }
 
-    /// Judges all pairs of a dedup that is judged. `records` says how many records each raw file of
-    /// the run has.
+    /// Judges all pairs of a dedup that is judged. What it finds of a document more than once has one
+    /// document that stays; the greatest similarity counts.
     fn judge(
         &self,
         pairs: &mut dyn Pairs,
-        records: &[u64],
+        among: &Among<'_>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        judge(pairs, records, found)
+        judge::judge(pairs, among, found)
     }
 }
 
@@ -241,81 +244,11 @@ pub trait Pairs {
     fn all(&mut self) -> Result<Box<dyn Iterator<Item = Result<Finding>> + '_>>;
 }
 
-/// One bit for each document: the only state of a dedup that grows with their number.
-pub(crate) struct Marks {
-    /// The number of the first document of each raw file.
-    first: Vec<u64>,
-    bits: Vec<u64>,
-}
-
-impl Marks {
-    /// Nothing is marked yet, of so many records in each raw file of the run.
-    pub fn of(records: &[u64]) -> Marks {
-        let mut all = 0;
-        let mut first = Vec::with_capacity(records.len());
-        for records in records {
-            first.push(all);
-            all += records;
-        }
-        Marks { first, bits: vec![0; all.div_ceil(64) as usize] }
-    }
-
-    fn place(&self, rank: Rank) -> Option<(usize, u64)> {
-        let number = self.first.get(rank.raw_file as usize)? + rank.record;
-        Some(((number / 64) as usize, 1 << (number % 64)))
-    }
-
-    pub fn has(&self, rank: Rank) -> bool {
-        self.place(rank).is_some_and(|(word, bit)| self.bits.get(word).is_some_and(|word| word & bit != 0))
-    }
-
-    /// Marks a document; whether it was not marked before.
-    pub fn add(&mut self, rank: Rank) -> bool {
-        let new = !self.has(rank);
-        if let Some((word, bit)) = self.place(rank)
-            && let Some(word) = self.bits.get_mut(word)
-        {
-            *word |= bit;
-        }
-        new
-    }
-}
-
-/// A document goes if one of lower rank that it is like stays. It depends on ranks alone, not on
-/// chance; and of a chain A, B, C, where A and C are not alike, B goes and C stays.
-fn judge(pairs: &mut dyn Pairs, records: &[u64], found: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
-    let mut gone = Marks::of(records);
-    for pair in pairs.all()? {
-        let pair = pair?;
-        // Of the documents for which one goes, its row names the first.
-        if !gone.has(pair.gone) && !gone.has(pair.kept) {
-            gone.add(pair.gone);
-            found(pair)?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 impl Pairs for Vec<Finding> {
     fn all(&mut self) -> Result<Box<dyn Iterator<Item = Result<Finding>> + '_>> {
         Ok(Box::new(self.iter().copied().map(Ok)))
     }
-}
-
-#[test]
-fn of_a_chain_the_last_stays() {
-    let rank = |record: u64| Rank { raw_file: (record / 4) as u32, record: record % 4 };
-    let pair = |gone, kept| Finding { gone: rank(gone), kept: rank(kept), similarity: 0.9 };
-    // 0 ~ 1 ~ 2 ~ 5, and 5 ~ 0; 3 is like nothing; 7 is like 5 and 2.
-    let mut pairs = vec![pair(1, 0), pair(2, 1), pair(5, 0), pair(5, 2), pair(7, 2), pair(7, 5)];
-    let mut found = Vec::new();
-    let mut note = |finding: Finding| {
-        found.push(finding);
-        Ok(())
-    };
-    judge(&mut pairs, &[4, 4], &mut note).unwrap();
-    assert_eq!(found, [pair(1, 0), pair(5, 0), pair(7, 2)]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub mod fineweb;
 pub mod fuzz;
 pub mod gopher;
 mod guard;
+mod judge;
 pub mod keep_if;
 pub mod kenlm;
 pub mod language;
@@ -63,6 +64,7 @@ mod word_hashes;
 
 pub use dedup::{Dedup, Finding, Key, Order, Pairs, Rank, Sketch};
 pub use guard::{Guard, Then};
+pub use judge::Among;
 pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told, writer_of};
 
 /// Scratch that a worker lends to the stages, kept from document to document: a stage that needs

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::minhash::rp_v2::{self, PERMUTATIONS, Permutations};
 use crate::minhash::{self, Fold, MOST_BINS, MOST_WORDS, Sketcher};
-use crate::{Dedup, Finding, Guard, Key, Positive, Rank, Share, Sketch};
+use crate::{Among, Dedup, Finding, Guard, Key, Pairs, Positive, Rank, Share, Sketch, judge};
 
 /// Keeps one of documents of which most shingles, words that follow each other, are the same: pages
 /// that differ in a date, forks of a file, reposts.
@@ -80,6 +80,11 @@ pub enum Clusters {
     /// A document goes if one of lower rank that it is alike stays.
     #[default]
     Verified,
+    /// Of all documents that a chain of alike pairs leads to the one of lowest rank stays, however little
+    /// the ends of the chain have in common: what most tools do. A drop then names that document, with the
+    /// similarity of the pair in which the one that goes is most alike. Takes 8 bytes a document, on disk
+    /// if memory has no room for them.
+    Transitive,
 }
 
 /// The options as they are written, before they are known to fit together.
@@ -231,6 +236,7 @@ impl MinhashDedup {
             rows,
             threshold: self.threshold(),
             verify: self.verifies(),
+            transitive: self.clusters == Clusters::Transitive,
             bucket: self.bucket(),
             first: self.first(),
         }
@@ -271,6 +277,7 @@ pub struct Minhash {
     rows: usize,
     threshold: f64,
     verify: bool,
+    transitive: bool,
     bucket: usize,
     first: usize,
 }
@@ -362,6 +369,16 @@ impl Dedup for Minhash {
 
     fn verified(&self) -> bool {
         self.verify
+    }
+
+    fn judge(
+        &self,
+        pairs: &mut dyn Pairs,
+        among: &Among<'_>,
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        let judge = if self.transitive { judge::components } else { judge::judge };
+        judge(pairs, among, found)
     }
 
     fn evidence(&self, text: &str, hashes: &mut Vec<u64>) {

@@ -7,6 +7,7 @@ use corpus::{SignalSpec, Tokenizer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::minhash_dedup::Clusters;
 use crate::{Dedup, Guard, Stage, fasttext};
 
 /// What a stage does to a document.
@@ -323,6 +324,15 @@ impl StageSpec {
             StageSpec::ParagraphDedup(options) => Some(&options.guard),
             StageSpec::SimhashDedup(options) => Some(&options.guard),
             _ => None,
+        }
+    }
+
+    /// Bits for each document that its judge holds: see [`crate::Among`].
+    pub fn state_bits(&self) -> u64 {
+        match self {
+            StageSpec::CrawlDedup(_) if self.is_judged() => 2,
+            StageSpec::MinhashDedup(options) if options.clusters == Clusters::Transitive => 64,
+            _ => u64::from(self.is_judged()),
         }
     }
 

@@ -61,6 +61,8 @@ pub struct Memory {
     pub queue: usize,
     /// Records that are sorted.
     pub sort: usize,
+    /// What a judge holds of every document.
+    pub state: usize,
 }
 
 /// Runs a task to its commit; what it left and what it cost. Nothing, if the run is stopping.

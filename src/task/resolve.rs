@@ -11,7 +11,7 @@ use corpus::catalog::FORMAT;
 use corpus::sorted::{SortedFile, SortedRange, Sorter};
 use corpus::store::Output;
 use corpus::{Error, PairCounts};
-use stages::{Built, Dedup, Finding, Key, Pairs, Rank, Sketch};
+use stages::{Among, Built, Dedup, Finding, Key, Pairs, Rank, Sketch};
 
 use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
@@ -141,12 +141,15 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let dedup = dedup_of(run, group)?;
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = Found { run, group };
-    dedup.judge(&mut pairs, &records_of(run, group)?, &mut |finding| found.push(finding.to_bytes()))?;
+    let records = records_of(run, group)?;
+    let among = Among::of(&records, Some((run.store, run.memory.state)));
+    dedup.judge(&mut pairs, &among, &mut |finding| found.push(finding.to_bytes()))?;
     if run.stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
     let name = format!("between/{}-{}.findings", file_label(&spec.label), task.id.short());
-    let findings = Some(found.publish(&name)?);
+    // By the two documents: of several findings the one of the greatest similarity, which sorts last.
+    let findings = Some(found.publish_last(&name, 2 * Rank::WIDTH)?);
     let commit = Commit { format: FORMAT, findings, ..Commit::default() };
     let cost = Cost::from([(format!("judge {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))

@@ -72,6 +72,49 @@ fn one_two_and_seven_workers_give_the_same_bytes() {
 }
 
 #[test]
+fn chains_of_pairs_end_alike_with_any_memory_and_partition() {
+    let folder = Folder::new();
+    // Of each chain A, B, C, D every text is like the next, and the ends have little in common.
+    let mut lines = [const { String::new() }; 3];
+    for chain in 0..40 {
+        for link in 0..4 {
+            let words: Vec<String> = (0..60).map(|word| format!("w{chain}x{}", word + 5 * link)).collect();
+            let text = serde_json::json!({ "text": words.join(" "), "timestamp": "", "url": "" }).to_string();
+            lines[(chain + link) % 3] += &(text + "\n");
+        }
+    }
+    for (file, lines) in lines.iter().enumerate() {
+        folder.write(&format!("raw/c4-{file:05}.json"), lines);
+    }
+    // 55 of 65 words are alike, 50 of 70 and 45 of 75 are not.
+    for (clusters, expected) in [("verified", 80), ("transitive", 40)] {
+        let stages = format!("minhash_dedup: {{ ngram: 1, threshold: 0.8, bands: 60, rows: 2, clusters: {clusters} }}");
+        folder.pipeline("chains.yaml", &stages);
+        let mut kept = Vec::new();
+        for (name, more) in [("a", "--workers 1"), ("b", "--workers 7 --memory 64M"), ("c", "--set partition=1G")] {
+            let out = format!("out-{clusters}-{name}");
+            folder.fine(&format!("build chains.yaml --input raw --output {out} {more}"));
+            folder.fine(&format!("verify {out}"));
+            let pairs = &folder.catalog(&out)["pairs"]["c4: 1:minhash_dedup"];
+            assert_eq!((pairs["alike"].as_u64(), pairs["capped"].as_u64()), (Some(120), Some(0)), "{pairs}");
+            let mut ids = Vec::new();
+            for name in published(&folder.path(&out)).keys().filter(|name| name.starts_with("documents/")) {
+                let said = folder.fine(&format!("inspect {out}/{name} --json --limit 1000"));
+                let rows = said.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+                ids.extend(rows.map(|row| row["id"].as_str().unwrap().to_owned()));
+            }
+            kept.push(ids);
+        }
+        assert!(kept[0] == kept[1] && kept[0] == kept[2], "{clusters}: {kept:?}");
+        if clusters == "transitive" {
+            assert_eq!(kept[0].len(), expected);
+        } else {
+            assert!(kept[0].len() >= expected, "{}", kept[0].len());
+        }
+    }
+}
+
+#[test]
 fn a_crash_at_any_step_loses_and_doubles_nothing() {
     let folder = Folder::new();
     folder.corpus();
