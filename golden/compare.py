@@ -33,6 +33,7 @@ def comparisons():
     yield "dedups", importlib.import_module("dedups")
     yield "minhash", importlib.import_module("minhash")
     yield "packs", importlib.import_module("packs")
+    yield "signals", importlib.import_module("signals")
 
 
 def main():

@@ -15,6 +15,7 @@ use crate::pipeline::{self, Read};
 use crate::{fetch, manifest};
 
 pub mod addressed;
+mod lists;
 
 /// Finds the raw files of every slice: from `--input`, the pipeline, or the folder that the
 /// manifest names. They may not lie where the output goes.
@@ -183,6 +184,9 @@ pub fn load_models(read: &Read) -> Result<LoadedModels> {
             continue;
         }
         let Some(named) = read.model(variable) else { continue };
+        if lists::load(read, variable, named, &mut loaded)? {
+            continue;
+        }
         let (name, path) = locate(read, variable, named)?;
         let wrong = |words: String| Failure::configuration(words).at(read.place(named));
         match variable {
@@ -207,6 +211,16 @@ pub fn load_models(read: &Read) -> Result<LoadedModels> {
                 loaded.entries.insert(variable.name().to_owned(), ModelEntry { name, digest: model.digest() });
                 loaded.models.quality = Some(Arc::new(model));
             }
+            Variable::PalmModel | Variable::WikipediaModel => {
+                let model = stages::fasttext::load(&path).map_err(|error| wrong(error.to_string()))?;
+                loaded.entries.insert(variable.name().to_owned(), ModelEntry { name, digest: model.digest() });
+                match variable {
+                    Variable::PalmModel => loaded.models.signals.palm = Some(Arc::new(model)),
+                    _ => loaded.models.signals.wikipedia = Some(Arc::new(model)),
+                }
+            }
+            // Read above, as they may be several files.
+            Variable::BadWords | Variable::BlockedDomains | Variable::ImportanceCounts => {}
             // No stage uses one yet.
             Variable::PerplexityModel => {}
         }
@@ -244,6 +258,10 @@ fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(S
     let what = match variable {
         Variable::Tokenizer => "a `tokenizer.json`",
         Variable::LanguageModel | Variable::QualityModel => "a fastText model",
+        Variable::PalmModel | Variable::WikipediaModel => "a fastText model",
+        Variable::BadWords => "a list of words",
+        Variable::BlockedDomains => "lists of domains",
+        Variable::ImportanceCounts => "a folder of counts",
         Variable::PerplexityModel => "a KenLM model",
     };
     let message = format!("no {} at {}", variable.name(), path.display());

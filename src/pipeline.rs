@@ -58,6 +58,29 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub quality_model: Option<Spanned<String>>,
+    /// Bad words for `signals`, an entry a line: a file, `ldnoobw-en`, or one for each language
+    /// (`ldnoobw-{language}`, `lists/{language}.txt`).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub bad_words: Option<Spanned<String>>,
+    /// Domains and their categories for `signals`: `ut1-{category}`, the original's
+    /// `domain_to_category_id.json`, or UT1's own lists (`lists/{category}/domains`).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub blocked_domains: Option<Spanned<String>>,
+    /// What texts of books, OpenWebText, Wikipedia and the crawl look like, for `signals`: a folder with
+    /// the original's `*.counts.npy` and `*.lambda.npy`, or one for each language (`dsir/{language}`).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub importance_counts: Option<Spanned<String>>,
+    /// A fastText model for `signals` that tells Wikipedia, books and OpenWebText from crawled pages (`cc`).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub palm_model: Option<Spanned<String>>,
+    /// A fastText model for `signals` that tells Wikipedia from crawled pages (`cc`).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub wikipedia_model: Option<Spanned<String>>,
     /// The longest text that is a document; a longer one is unusable (`too_large`).
     #[serde(default = "max_document", deserialize_with = "some_bytes")]
     pub max_document: Size,
@@ -542,7 +565,7 @@ fn assign(root: &mut serde_json::Value, assignment: &str) -> Result<()> {
     };
     if Variable::ALL.iter().any(|variable| variable.name() == path)
         && let Some(model) = value.as_str()
-        && known_model(model).is_none()
+        && !is_known_model(model)
         && !corpus::remote::Address::is_one(model)
     {
         // A path on the command line is relative to where the command runs.
@@ -656,6 +679,11 @@ impl Read {
             Variable::LanguageModel => self.pipeline.language_model.as_ref(),
             Variable::PerplexityModel => self.pipeline.perplexity_model.as_ref(),
             Variable::QualityModel => self.pipeline.quality_model.as_ref(),
+            Variable::BadWords => self.pipeline.bad_words.as_ref(),
+            Variable::BlockedDomains => self.pipeline.blocked_domains.as_ref(),
+            Variable::ImportanceCounts => self.pipeline.importance_counts.as_ref(),
+            Variable::PalmModel => self.pipeline.palm_model.as_ref(),
+            Variable::WikipediaModel => self.pipeline.wikipedia_model.as_ref(),
         }
     }
 
@@ -793,9 +821,10 @@ pub fn models() -> Result<BTreeMap<String, ModelEntry>> {
     Ok(models)
 }
 
-/// A model of the manifest.
-pub fn known_model(name: &str) -> Option<ModelEntry> {
-    models().ok()?.remove(name)
+/// Whether the manifest has a model of this name, or a family of them.
+fn is_known_model(name: &str) -> bool {
+    models()
+        .is_ok_and(|models| models.iter().any(|(known, entry)| known == name || entry.family.as_deref() == Some(name)))
 }
 
 #[cfg(test)]
@@ -990,8 +1019,9 @@ mod tests {
             let source = |slice: &SliceSpec| serde_json::to_value(&slice.source).unwrap();
             assert_eq!(source(slice), source(own), "{name}");
         }
-        assert!(known_model("gpt-neox-20b").is_some());
-        assert_eq!(known_model("cc-net-en.arpa").unwrap().file, "cc_net/en.arpa.bin");
+        let models = models().unwrap();
+        assert!(is_known_model("gpt-neox-20b") && is_known_model("ldnoobw-{language}") && !is_known_model("gpt"));
+        assert_eq!(models["cc-net-en.arpa"].file, "cc_net/en.arpa.bin");
     }
 
     #[test]

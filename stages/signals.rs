@@ -4,17 +4,18 @@ use corpus::{Document, ScoredSpan, Signal, SignalKind, SignalSpec, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Stage, Workspace};
+use crate::{Stage, Variable, Workspace};
 
 mod ccnet;
 mod content;
 pub mod files;
-mod importance;
+pub mod importance;
 mod language;
 mod lines;
 mod repetition;
 
 pub use files::Files;
+pub use importance::features;
 
 /// Writes the quality signals of RedPajama-V2 by their published names, with its values to its own
 /// rounding, eight digits after the point.
@@ -34,8 +35,8 @@ pub struct Signals {
     /// Signals and groups of them (`ccnet`, `content`, `natural_language`, `repetition`, `lines`,
     /// `classifiers`, `importance`, `all`); empty for all that need no file. Of `content`,
     /// `rps_doc_ldnoobw_words` needs `bad_words` and `rps_doc_ut1_blacklist` needs `blocked_domains`;
-    /// `classifiers` need `wikiref_model`, `palm_model` and `wikipedia_model`, `importance` needs
-    /// `importance_counts`.
+    /// `classifiers` need `quality_model` (the original's is `wikiref`), `palm_model` and
+    /// `wikipedia_model`, `importance` needs `importance_counts`.
     pub only: Vec<Choice>,
     /// The language whose stop words, bad words and counts are asked, such as `en`, whatever the
     /// document's; empty for the document's own.
@@ -244,7 +245,7 @@ static PUBLISHED: [Published; 45] = [
         false,
         "rps_doc_ml_wikiref_score",
         Number,
-        "`wikiref_model`'s probability against crawled pages; English (LLaMA, RedPajama-1T)",
+        "`quality_model`'s probability against crawled pages; English (LLaMA, RedPajama-1T)",
     ),
     signal(
         "importance",
@@ -294,6 +295,22 @@ impl Signals {
     /// The signals that it writes.
     pub fn writes(&self) -> Vec<SignalSpec> {
         PUBLISHED.iter().filter(|signal| self.takes(signal)).map(|signal| signal.spec).collect()
+    }
+
+    /// The variables whose files it rests on, if any signal that it writes does.
+    pub fn uses(&self) -> &'static [Variable] {
+        let rests = PUBLISHED.iter().any(|signal| !signal.alone && self.takes(signal));
+        match rests {
+            true => &[
+                Variable::QualityModel,
+                Variable::BadWords,
+                Variable::BlockedDomains,
+                Variable::ImportanceCounts,
+                Variable::PalmModel,
+                Variable::WikipediaModel,
+            ],
+            false => &[],
+        }
     }
 
     /// The stage, with the files that the pipeline's variables name.
@@ -377,6 +394,11 @@ impl Stage for Measuring {
         workspace.signals = values;
         Verdict::Keep
     }
+}
+
+/// Characters of the text.
+fn characters(document: &Document) -> usize {
+    document.newline_lines().last().map_or(0, |line| line.characters as usize)
 }
 
 /// A share of a whole; none of nothing.

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::minhash_dedup::Clusters;
+use crate::signals::Files;
 use crate::{Dedup, Guard, Stage, fasttext};
 
 /// What a stage does to a document.
@@ -58,7 +59,7 @@ pub struct Models {
     /// `quality_model`.
     pub quality: Option<Arc<fasttext::Model>>,
     /// What `signals` rests on.
-    pub signals: crate::signals::Files,
+    pub signals: Files,
 }
 
 impl Models {
@@ -81,12 +82,31 @@ pub enum Variable {
     PerplexityModel,
     /// Tells good texts from others.
     QualityModel,
+    /// Words that are not for everybody.
+    BadWords,
+    /// Domains and their categories.
+    BlockedDomains,
+    /// What texts of a source look like, against crawled pages.
+    ImportanceCounts,
+    /// Tells Wikipedia, books and OpenWebText from crawled pages.
+    PalmModel,
+    /// Tells Wikipedia from crawled pages.
+    WikipediaModel,
 }
 
 impl Variable {
     /// All of them, in the order in which they are documented.
-    pub const ALL: [Variable; 4] =
-        [Variable::Tokenizer, Variable::LanguageModel, Variable::PerplexityModel, Variable::QualityModel];
+    pub const ALL: [Variable; 9] = [
+        Variable::Tokenizer,
+        Variable::LanguageModel,
+        Variable::PerplexityModel,
+        Variable::QualityModel,
+        Variable::BadWords,
+        Variable::BlockedDomains,
+        Variable::ImportanceCounts,
+        Variable::PalmModel,
+        Variable::WikipediaModel,
+    ];
 
     /// Its name in a pipeline.
     pub fn name(self) -> &'static str {
@@ -95,6 +115,11 @@ impl Variable {
             Variable::LanguageModel => "language_model",
             Variable::PerplexityModel => "perplexity_model",
             Variable::QualityModel => "quality_model",
+            Variable::BadWords => "bad_words",
+            Variable::BlockedDomains => "blocked_domains",
+            Variable::ImportanceCounts => "importance_counts",
+            Variable::PalmModel => "palm_model",
+            Variable::WikipediaModel => "wikipedia_model",
         }
     }
 }
@@ -294,6 +319,7 @@ impl StageSpec {
         match self {
             StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_) => &[Variable::Tokenizer],
             StageSpec::Language(_) => &[Variable::LanguageModel],
+            StageSpec::Signals(options) => options.uses(),
             StageSpec::Quality(_) => &[Variable::QualityModel],
             _ => &[],
         }
@@ -377,7 +403,10 @@ impl StageSpec {
             StageSpec::PersonalData(options) => Built::Stage(Box::new(options)),
             StageSpec::Quality(options) => Built::Stage(Box::new(options.with(models.quality.clone())?)),
             StageSpec::Secrets(options) => Built::Stage(Box::new(options)),
-            StageSpec::Signals(options) => Built::Stage(Box::new(options.with(models.signals.clone()))),
+            StageSpec::Signals(options) => {
+                let files = Files { wikiref: models.quality.clone(), ..models.signals.clone() };
+                Built::Stage(Box::new(options.with(files)))
+            }
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),

@@ -12,7 +12,7 @@ pub(super) fn measure(document: &Document, found: &mut Found<'_>) {
         None => document.meta.word(name).and_then(|word| word.parse().ok()),
     };
     // Of a text that cc_net never saw, what it would have counted.
-    found.number("ccnet_length", told("length").or_else(|| Some(document.lines().characters as f64)));
+    found.number("ccnet_length", told("length").or_else(|| Some(super::characters(document) as f64)));
     found.number("ccnet_original_length", told("original_length"));
     found.number("ccnet_nlines", told("nlines").or_else(|| Some(document.newline_lines().len() as f64)));
     found.number("ccnet_original_nlines", told("original_nlines"));

@@ -11,7 +11,7 @@ pub(super) fn measure(document: &Document, language: Option<&str>, files: &Files
     let text = document.text().as_bytes();
     if found.asks("rps_doc_curly_bracket") {
         let brackets = memchr_iter(b'{', text).count() + memchr_iter(b'}', text).count();
-        let value = share(brackets as f64, document.lines().characters).unwrap_or(0.0);
+        let value = share(brackets as f64, super::characters(document)).unwrap_or(0.0);
         found.number("rps_doc_curly_bracket", Some(value));
     }
     let words = document.words(Split::Normalized);

@@ -51,7 +51,7 @@ pub struct Files {
     pub palm: Option<Arc<Model>>,
     /// `wikipedia_model`.
     pub wikipedia: Option<Arc<Model>>,
-    /// `wikiref_model`.
+    /// `quality_model`.
     pub wikiref: Option<Arc<Model>>,
     /// `importance_counts`.
     pub importance: ByLanguage<Importance>,
@@ -72,9 +72,9 @@ impl Files {
         for_language(&self.importance, language)
     }
 
-    /// Roughly the memory that they take, in bytes.
+    /// Roughly the memory that they take beside `quality_model`, in bytes.
     pub fn footprint(&self) -> u64 {
-        let models = [&self.palm, &self.wikipedia, &self.wikiref];
+        let models = [&self.palm, &self.wikipedia];
         let models: usize = models.iter().copied().flatten().map(|model| model.footprint()).sum();
         let domains = self.blocked_domains.as_ref().map_or(0, |domains| domains.categories.len() * 96);
         let importance = self.importance.len() * Importance::BYTES;
@@ -245,6 +245,10 @@ impl StopWords {
         let mut count = 0;
         for span in words.spans() {
             let (start, end) = (span.start as usize, span.end as usize);
+            // No stop word begins with a sign.
+            if bytes[start] < b'0' {
+                continue;
+            }
             if end - start > 8 {
                 // The longest has 17 bytes.
                 count += usize::from(end - start <= 17 && self.long.contains(&words.text()[start..end]));

@@ -69,7 +69,7 @@ fn logarithms(counts: &[f64]) -> Vec<f64> {
 pub(super) fn measure(document: &Document, language: Option<&str>, files: &Files, found: &mut Found<'_>) {
     let Some(importance) = language.and_then(|language| files.importance(language)) else { return };
     let counts = features(document.words(Split::WordPunct));
-    let length = document.lines().characters as f64;
+    let length = super::characters(document) as f64;
     for (place, (_, name, corrected)) in TARGETS.into_iter().enumerate() {
         let Some(ratios) = &importance.ratios[place] else { continue };
         let score: f64 = counts.iter().zip(ratios).map(|(count, ratio)| f64::from(*count) * ratio).sum();

@@ -111,6 +111,23 @@ impl Raw {
         let mut between = true;
         for span in words.spans() {
             let word = &bytes[span.start as usize..span.end as usize];
+            let Some((first, rest)) = word.split_first() else { continue };
+            let first = MARKS[usize::from(*first)];
+            // A word that begins with a letter of ASCII has no sign in it, and most are told by one or two.
+            if first & (UPPER | LOWER) != 0 {
+                seen.letters += 1;
+                seen.sentences += usize::from(between);
+                between = false;
+                if first == UPPER | WORD {
+                    let marks = rest.iter().map(|byte| MARKS[usize::from(*byte)]);
+                    seen.capitals += match marks.into_iter().find(|marks| marks & (LOWER | BEYOND) != 0) {
+                        None => 1,
+                        Some(marks) if marks & LOWER != 0 => 0,
+                        Some(_) => usize::from(is_upper(&text[span.start as usize..span.end as usize])),
+                    };
+                }
+                continue;
+            }
             let marks = word.iter().fold(0, |marks, byte| marks | MARKS[usize::from(*byte)]);
             seen.letters += usize::from(marks & (UPPER | LOWER) != 0);
             if marks & BEYOND != 0 {
