@@ -221,8 +221,11 @@ pub fn load_models(read: &Read) -> Result<LoadedModels> {
             }
             // Read above, as they may be several files.
             Variable::BadWords | Variable::BlockedDomains | Variable::ImportanceCounts => {}
-            // No stage uses one yet.
-            Variable::PerplexityModel => {}
+            Variable::PerplexityModel => {
+                let models = stages::perplexity::load(&path).map_err(|error| wrong(error.to_string()))?;
+                loaded.entries.insert(variable.name().to_owned(), ModelEntry { name, digest: models.digest() });
+                loaded.models.perplexity = Some(Arc::new(models));
+            }
         }
     }
     Ok(loaded)
@@ -252,7 +255,11 @@ fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(S
             (name, path)
         }
     };
-    if path.is_file() {
+    // Models by language lie in a folder together.
+    let is_here = path.is_file() || variable == Variable::PerplexityModel && path.is_dir();
+    let companion = entry.and_then(|entry| known.get(entry.with.as_ref()?));
+    let companion_is_here = companion.is_none_or(|companion| manifest::models_folder().join(&companion.file).is_file());
+    if is_here && companion_is_here {
         return Ok((name, path));
     }
     let what = match variable {
@@ -262,16 +269,26 @@ fn locate(read: &Read, variable: Variable, named: &Spanned<String>) -> Result<(S
         Variable::BadWords => "a list of words",
         Variable::BlockedDomains => "lists of domains",
         Variable::ImportanceCounts => "a folder of counts",
-        Variable::PerplexityModel => "a KenLM model",
+        Variable::PerplexityModel => "a KenLM model, a folder of them",
     };
-    let message = format!("no {} at {}", variable.name(), path.display());
-    let failure = match entry.map(fetch::models::bring) {
+    let message = match companion.filter(|_| is_here) {
+        Some(companion) => format!("{} has no {} beside it", path.display(), companion.file),
+        None => format!("no {} at {}", variable.name(), path.display()),
+    };
+    let bring = |entry| {
+        if !is_here {
+            fetch::models::bring(entry)?;
+        }
+        companion.filter(|_| !companion_is_here).map_or(Ok(()), fetch::models::bring)
+    };
+    let failure = match entry.map(bring) {
         Some(Ok(())) => return Ok((name, path)),
         Some(Err(failure)) => Failure { message: format!("{message}: {}", failure.message), ..failure },
         None => Failure::configuration(message),
     };
-    let names: Vec<&str> =
-        known.iter().filter(|(_, entry)| entry.kind == variable.name()).map(|(name, _)| name.as_str()).collect();
+    let of_kind = known.iter().filter(|(_, entry)| entry.kind == variable.name());
+    let mut names: Vec<&str> = of_kind.map(|(name, entry)| entry.family.as_deref().unwrap_or(name)).collect();
+    names.dedup();
     Err(failure.at(read.place(named)).hint(match entry {
         Some(entry) => format!(
             "`redpajama fetch --model {name}` brings it where there is a network; or put {} there (its origin: {}), or \

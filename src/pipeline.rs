@@ -49,7 +49,9 @@ pub struct Pipeline {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub language_model: Option<Spanned<String>>,
-    /// A model of perplexity, for stages that ask for one.
+    /// Models for `perplexity`: a KenLM model, ARPA or binary, or a folder of them by language. Where
+    /// `en.sp.model` lies beside `en.arpa.bin`, its words are SentencePiece's pieces. Without it,
+    /// `perplexity` measures nothing.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub perplexity_model: Option<Spanned<String>>,
@@ -797,6 +799,9 @@ pub struct ModelEntry {
     /// Its SHA-256, where it is known.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// The model without which it is of no use.
+    #[serde(default)]
+    pub with: Option<String>,
     /// Words that stand for `{name}` in the name, `about`, `file` and `url`: a model for each.
     #[serde(default)]
     pub each: BTreeMap<String, Vec<String>>,
@@ -815,7 +820,8 @@ pub fn models() -> Result<BTreeMap<String, ModelEntry>> {
             let fill = |text: &str| crate::manifest::fill(text, &words);
             let (about, file, url) = (fill(&entry.about), fill(&entry.file), fill(&entry.url));
             let family = (!words.is_empty()).then(|| name.clone());
-            models.insert(fill(&name), ModelEntry { about, file, url, family, ..entry.clone() });
+            let with = entry.with.as_deref().map(fill);
+            models.insert(fill(&name), ModelEntry { about, file, url, family, with, ..entry.clone() });
         }
     }
     Ok(models)

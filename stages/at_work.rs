@@ -235,6 +235,7 @@ fn ways(name: &str, example: &str) -> Vec<String> {
             "paragraph_dedup: { keep: none, scope: raw_file, repeats: remove, blank_lines: compare, min_characters: 0 }"
         }
         "path_rules" => "path_rules: { names: at_the_root }",
+        "perplexity" => "perplexity: { lines: glued }",
         "quality" => "quality: { by: likeliest }",
         "simhash_dedup" => "simhash_dedup: { by: any }",
         _ => return ways,
@@ -269,7 +270,8 @@ fn a_stage_that_changes_raises_its_version() {
     let tokenizer = train(&mut texts, 300, &SPECIALS).unwrap();
     let tokenizer = HuggingFace::from_json(tokenizer.as_bytes(), "t.json".as_ref(), None).unwrap();
     let quality = Some(crate::quality::tests::tides());
-    let models = Models { tokenizer: Some(Arc::new(tokenizer)), quality, ..Models::default() };
+    let perplexity = Some(crate::perplexity::tests::small());
+    let models = Models { tokenizer: Some(Arc::new(tokenizer)), perplexity, quality, ..Models::default() };
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/versions.txt");
     let written = std::fs::read_to_string(file).unwrap_or_default();
     let known: BTreeMap<&str, (&str, &str)> = written

@@ -49,6 +49,13 @@ pub enum Newlines {
 #[schemars(transparent, extend("minimum" = 0, "maximum" = 9))]
 pub struct Decimals(u8);
 
+impl Decimals {
+    /// So many; at most 9.
+    pub(crate) fn of(digits: u8) -> Decimals {
+        Decimals(digits.min(9))
+    }
+}
+
 impl<'de> Deserialize<'de> for Decimals {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Decimals, D::Error> {
         match u8::deserialize(deserializer)? {
@@ -118,7 +125,7 @@ impl Stage for Identifying {
 }
 
 /// Rounds as Python's `round` does: by the exact decimal value, a half to the even digit.
-fn rounded(value: f64, Decimals(digits): Decimals) -> f64 {
+pub(crate) fn rounded(value: f64, Decimals(digits): Decimals) -> f64 {
     format!("{value:.*}", usize::from(digits)).parse().unwrap_or(value)
 }
 

@@ -48,6 +48,7 @@ pub mod minhash_dedup;
 pub mod pack;
 pub mod paragraph_dedup;
 pub mod path_rules;
+pub mod perplexity;
 pub mod personal_data;
 pub mod presets;
 pub mod quality;
@@ -75,6 +76,8 @@ pub struct Workspace {
     repeats: corpus::ngrams::Repeats,
     /// Signals on their way to a document.
     signals: Vec<(&'static str, corpus::Signal)>,
+    /// What language models work in.
+    perplexity: perplexity::Room,
 }
 
 /// Looks at one document: pure, and nothing in the data can make it fail.

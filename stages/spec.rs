@@ -56,6 +56,8 @@ pub struct Models {
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
     /// `language_model`.
     pub language: Option<Arc<fasttext::Model>>,
+    /// `perplexity_model`.
+    pub perplexity: Option<Arc<crate::perplexity::Models>>,
     /// `quality_model`.
     pub quality: Option<Arc<fasttext::Model>>,
     /// What `signals` rests on.
@@ -65,8 +67,9 @@ pub struct Models {
 impl Models {
     /// Roughly the memory that they take beside the tokenizer, in bytes.
     pub fn footprint(&self) -> u64 {
-        let models = [&self.language, &self.quality];
-        models.into_iter().flatten().map(|model| model.footprint() as u64).sum::<u64>() + self.signals.footprint()
+        let labels = [&self.language, &self.quality].into_iter().flatten().map(|model| model.footprint() as u64);
+        let perplexity = self.perplexity.as_ref().map_or(0, |models| models.footprint());
+        labels.sum::<u64>() + perplexity + self.signals.footprint()
     }
 }
 
@@ -254,6 +257,7 @@ stages! {
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
+    Perplexity(perplexity), Measure, version 1, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
     PersonalData(personal_data), Edit, version 1, reasons [], example "personal_data: { phone: ignore }";
     Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
     Secrets(secrets), Edit, version 1, reasons ["secret"], example "secrets: { action: drop }";
@@ -283,6 +287,7 @@ impl StageSpec {
             StageSpec::LineNgramDedup(options) => options.writes().to_vec(),
             StageSpec::LineStatistics(options) => options.writes().to_vec(),
             StageSpec::ParagraphDedup(options) => options.writes().to_vec(),
+            StageSpec::Perplexity(options) => options.writes().to_vec(),
             StageSpec::PersonalData(options) => options.writes().to_vec(),
             StageSpec::Quality(options) => options.writes().to_vec(),
             StageSpec::Secrets(options) => options.writes().to_vec(),
@@ -320,6 +325,7 @@ impl StageSpec {
             StageSpec::LettersPerToken(_) | StageSpec::Tokenize(_) | StageSpec::Pack(_) => &[Variable::Tokenizer],
             StageSpec::Language(_) => &[Variable::LanguageModel],
             StageSpec::Signals(options) => options.uses(),
+            StageSpec::Perplexity(_) => &[Variable::PerplexityModel],
             StageSpec::Quality(_) => &[Variable::QualityModel],
             _ => &[],
         }
@@ -400,6 +406,7 @@ impl StageSpec {
             StageSpec::Pack(options) => Built::Pack(options),
             StageSpec::ParagraphDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::PathRules(options) => Built::Stage(Box::new(options)),
+            StageSpec::Perplexity(options) => Built::Stage(Box::new(options.with(models.perplexity.clone()))),
             StageSpec::PersonalData(options) => Built::Stage(Box::new(options)),
             StageSpec::Quality(options) => Built::Stage(Box::new(options.with(models.quality.clone())?)),
             StageSpec::Secrets(options) => Built::Stage(Box::new(options)),
@@ -529,7 +536,8 @@ pub(crate) mod tests {
 
     pub(crate) fn models() -> Models {
         let quality = Some(crate::quality::tests::tides());
-        Models { tokenizer: Some(Arc::new(Words)), quality, ..Models::default() }
+        let perplexity = Some(crate::perplexity::tests::small());
+        Models { tokenizer: Some(Arc::new(Words)), perplexity, quality, ..Models::default() }
     }
 
     pub(crate) fn apply(stage: &str, text: &str, meta: Meta) -> (corpus::Document, corpus::Verdict) {

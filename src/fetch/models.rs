@@ -28,7 +28,12 @@ pub fn wanted(name: &str) -> Result<Vec<Wanted>> {
     for (known, model) in &models {
         let matched = pattern.as_ref().is_some_and(|pattern| pattern.matches(known));
         if known == name || model.family.as_deref() == Some(name) || matched {
-            all.push(of_entry(model)?);
+            for model in [Some(model), model.with.as_ref().and_then(|with| models.get(with))].into_iter().flatten() {
+                let wanted = of_entry(model)?;
+                if all.iter().all(|known: &Wanted| known.name != wanted.name) {
+                    all.push(wanted);
+                }
+            }
         }
     }
     if all.is_empty() {
