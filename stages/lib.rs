@@ -12,6 +12,8 @@ use corpus::{Document, SignalSpec, Verdict};
 mod at_work;
 mod dedup;
 mod heuristics;
+#[cfg(test)]
+mod odd_texts;
 mod spec;
 
 pub mod alphanumeric_share;
