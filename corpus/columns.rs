@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
+use crate::document::mean_score;
 use crate::{Error, Result};
 
 /// Rows of a piece: its columns stay in the processor's cache.
@@ -38,12 +39,13 @@ impl Columns {
         self.metadata.schema().fields().iter().map(|field| field.name().as_str())
     }
 
-    /// Whether a column holds words, not numbers; nothing if there is no such column, or one of
-    /// lists.
+    /// Whether a column holds words, not numbers (or parts of a text, each with a number); nothing if
+    /// there is no such column.
     pub fn is_text(&self, name: &str) -> Option<bool> {
         let field = self.metadata.schema().field_with_name(name).ok()?;
         match field.data_type() {
             DataType::Utf8 => Some(true),
+            DataType::List(_) => Some(false),
             kind => kind.is_numeric().then_some(false),
         }
     }
@@ -102,8 +104,8 @@ impl Piece {
         self.batch.num_rows()
     }
 
-    /// The numbers of a chosen column, by its place among the names; NaN where there is none, so that
-    /// no bound holds for it.
+    /// The numbers of a chosen column, by its place among the names, of parts their mean; NaN where
+    /// there is none, so that no bound holds for it.
     pub fn numbers(&self, column: usize, out: &mut Vec<f64>) {
         let array = self.batch.column(self.order[column]);
         out.clear();
@@ -115,6 +117,16 @@ impl Piece {
             DataType::Float64 => out.extend(array.as_primitive::<Float64Type>().values()),
             DataType::Float32 => {
                 out.extend(array.as_primitive::<Float32Type>().values().iter().map(|value| f64::from(*value)));
+            }
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                let parts = list.values().as_struct_opt().and_then(|parts| parts.column_by_name("score"));
+                let scores = parts.and_then(|scores| scores.as_primitive_opt::<Float64Type>());
+                out.extend(list.offsets().windows(2).map(|ends| {
+                    let parts = ends[0] as usize..ends[1] as usize;
+                    let of = |part| scores.and_then(|scores| scores.is_valid(part).then(|| scores.value(part)));
+                    mean_score(parts.map(of)).unwrap_or(f64::NAN)
+                }));
             }
             _ => out.resize(array.len(), f64::NAN),
         }
@@ -148,7 +160,7 @@ fn damaged(path: &Path) -> impl FnOnce(ParquetError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{Signal, SignalKind, SignalSpec};
+    use crate::document::{ScoredSpan, Signal, SignalKind, SignalSpec};
     use crate::store::Store;
     use crate::table::{DocumentWriter, Life};
     use crate::{Document, DocumentId, Meta};
@@ -159,13 +171,17 @@ mod tests {
         let store = Store::create(folder.path()).unwrap();
         let count = SignalSpec { name: "count", kind: SignalKind::Integer, about: "" };
         let word = SignalSpec { name: "word", kind: SignalKind::Text, about: "" };
-        let mut writer = DocumentWriter::new(&store, "d", &[count, word], Life::Kept).unwrap();
+        let lines = SignalSpec { name: "lines", kind: SignalKind::Spans, about: "" };
+        let mut writer = DocumentWriter::new(&store, "d", &[count, lines, word], Life::Kept).unwrap();
         for record in 0..10_000u64 {
             let id = DocumentId { raw_file: "c4/a".into(), record };
             let mut document = Document::new(id, "a text".to_owned(), Meta::default());
             if record % 2 == 0 {
                 document.signals.set("count", Signal::Integer(record as i64));
                 document.signals.set("word", Signal::Text("even".into()));
+                let score = |at: u32| (at > 0).then_some(f64::from(at));
+                let spans = (0..record as u32 % 8).map(|at| ScoredSpan { start: at, end: at + 1, score: score(at) });
+                document.signals.set("lines", Signal::Spans(spans.collect()));
             }
             writer.push(&document).unwrap();
         }
@@ -176,15 +192,19 @@ mod tests {
             (table.is_text("word"), table.is_text("count"), table.is_text("none")),
             (Some(true), Some(false), None)
         );
-        let (mut row, mut counts) = (0u64, Vec::new());
-        for piece in table.read(&["word", "text_bytes", "tokens", "count"]).unwrap() {
+        let (mut row, mut counts, mut means) = (0u64, Vec::new(), Vec::new());
+        for piece in table.read(&["word", "text_bytes", "tokens", "count", "lines"]).unwrap() {
             let piece = piece.unwrap();
             piece.numbers(3, &mut counts);
+            piece.numbers(4, &mut means);
             for (at, count) in counts.iter().enumerate() {
                 let even = row % 2 == 0;
                 assert_eq!(piece.text(0, at), even.then_some("even"));
                 assert_eq!((piece.unsigned(1, at), piece.unsigned(2, at)), (Some(6), None));
                 assert!(if even { *count == row as f64 } else { count.is_nan() });
+                // Parts 1 to n have the scores 1 to n; the first has none.
+                let last = row % 8;
+                assert!(if even && last > 1 { means[at] == last as f64 / 2.0 } else { means[at].is_nan() });
                 row += 1;
             }
         }

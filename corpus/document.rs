@@ -142,6 +142,17 @@ pub struct ScoredSpan {
     pub score: Option<f64>,
 }
 
+/// What the scores of parts come to: their mean, if there is one. What judges a signal of parts judges
+/// this.
+pub fn mean_score(scores: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0u64);
+    for score in scores.flatten() {
+        sum += score;
+        count += 1;
+    }
+    (count > 0).then(|| sum / count as f64)
+}
+
 /// What was measured of a document, by name. A stage writes only what it declared.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signals(Vec<(&'static str, Signal)>);

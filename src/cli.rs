@@ -260,7 +260,7 @@ pub struct ExportArgs {
 pub struct WhatIfArgs {
     /// The folder of a finished run
     pub out: PathBuf,
-    /// Recipes: names of presets (`gopher`, `c4`, `fineweb`, `dclm`), or YAML files with what stands
+    /// Recipes: names of presets (`gopher`, `c4`, `fineweb`, `dclm`, `rp_v1`, `rp_v1_github`, `rp_v2`), or YAML files with what stands
     /// below `keep_if:` in a pipeline
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub keep_if: Vec<String>,

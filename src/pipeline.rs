@@ -735,10 +735,10 @@ impl Read {
                             }
                         }));
                     };
-                    if known.kind == SignalKind::Spans {
+                    if stage.value.compares_numbers() && known.kind == SignalKind::Spans {
                         let judges = format!("`{}` judges the signal `{signal}`", stage.value.name());
                         let failure = Failure::configuration(format!("{judges}, which has a value for each line"));
-                        let hint = "rules are for signals with one value a document";
+                        let hint = "name a signal with one value a document";
                         return Err(failure.at(self.place_of_word(stage, &signal)).hint(hint));
                     }
                     if stage.value.compares_numbers() && known.kind == SignalKind::Text {
@@ -749,6 +749,18 @@ impl Read {
                         let failure = failure.at(self.place_of_word(stage, &signal));
                         return Err(failure.hint("name a signal that is a number"));
                     }
+                    let (by, is, hint) = match (stage.value.judges_words(&signal), known.kind) {
+                        (Some(false), SignalKind::Text) => {
+                            ("bounds", "a word", "`one_of: [WORD, …]` keeps documents by a word")
+                        }
+                        (Some(true), SignalKind::Integer | SignalKind::Number | SignalKind::Spans) => {
+                            ("words", "a number", "`{ min: NUMBER, max: NUMBER }` keeps documents by a number")
+                        }
+                        _ => continue,
+                    };
+                    let judges = format!("`{}` judges `{signal}` by {by}, and it is {is}", stage.value.name());
+                    let failure = Failure::configuration(judges).at(self.place_of_word(stage, &signal));
+                    return Err(failure.hint(hint));
                 }
                 written.extend(stage.value.writes());
                 match stage.value.kind() {
@@ -947,10 +959,16 @@ mod tests {
                 "put `- line_statistics: {}` before it",
             ),
             (
-                "slices:\n  c4: {}\nstages:\n  - signals: {}\n  - keep_if:\n      rps_lines_num_words: { min: 1 }\n",
+                "slices:\n  c4: {}\nstages:\n  - content_hash: {}\n  - keep_if:\n      content_hash: { min: 1 }\n",
                 "p.yaml:6:7",
-                "`rps_lines_num_words`, which has a value for each line",
-                "rules are for signals with one value a document",
+                "`content_hash` by bounds, and it is a word",
+                "one_of",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - line_statistics: {}\n  - keep_if:\n      line_count: { one_of: [a] }\n",
+                "p.yaml:6:7",
+                "`line_count` by words, and it is a number",
+                "min",
             ),
             (
                 "slices:\n  c4: {}\nstages:\n  - signals: { only: [rps_doc_word_counts] }\n",

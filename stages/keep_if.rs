@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use corpus::document::META_FIELDS;
+use corpus::document::{META_FIELDS, mean_score};
 use corpus::{Document, Evidence, Reason, Signal, Verdict};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -26,7 +26,7 @@ pub struct KeepIf {
 /// Keeps documents whose signals lie within bounds, both ends included.
 ///
 /// Each rule names a signal that a stage before it writes; naming another is an error when the
-/// pipeline is read. `min` and `max` bound a number, `one_of` and `none_of` list words; the words of
+/// pipeline is read. `min` and `max` bound a number (of a signal that has one for each line, their mean), `one_of` and `none_of` list words; the words of
 /// the source itself (`language`, `license`, `repository` …) can be judged so too. A document without
 /// the signal goes as well, as `no_signal`: nothing was measured, so nothing vouches for it.
 ///
@@ -198,6 +198,12 @@ impl Stage for KeepIf {
             let gone = match document.signals.get(name) {
                 Some(Signal::Integer(value)) if !rule.is_of_words() => broken(name, rule, *value as f64),
                 Some(Signal::Number(value)) if !rule.is_of_words() => broken(name, rule, *value),
+                Some(Signal::Spans(spans)) if !rule.is_of_words() => {
+                    match mean_score(spans.iter().map(|span| span.score)) {
+                        Some(value) => broken(name, rule, value),
+                        None => Some((Reason("no_signal"), Evidence::found(name))),
+                    }
+                }
                 Some(Signal::Text(word)) if rule.is_of_words() => other(name, rule, word),
                 None if rule.is_of_words() => match said(document, name) {
                     Some(word) => other(name, rule, word),

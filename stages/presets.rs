@@ -9,6 +9,13 @@ use crate::keep_if::{KeepIf, Rule};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
+    /// The web pages that RedPajama-1T kept, on what `language` and `quality` measure, with the models
+    /// `lid.176` and `wikiref`. Its choice by perplexity is the filter `bucket`'s.
+    RpV1,
+    /// The files that RedPajama-1T kept of GitHub by what `line_statistics` measures.
+    RpV1Github,
+    /// The rules that RedPajama-V2's card shows, on what `signals` measures.
+    RpV2,
     /// The quality and repetition rules of Gopher's MassiveText, on what `gopher` measures.
     Gopher,
     /// The pages that C4 keeps, on what `c4` measures.
@@ -94,15 +101,40 @@ const FINEWEB: [Line; 4] = [
     at_most("fineweb_newline_to_word_ratio", 0.3, "datatrove's FineWeb filter, which the paper does not name"),
 ];
 
+const RP_V1: [Line; 2] = [
+    at_least("language_score", 0.5, "cc_net's mining for RedPajama-1T, with lid.176"),
+    at_least("quality_score", 0.25, "RedPajama-1T, step 4 of its CommonCrawl recipe, with wikiref"),
+];
+
+const RP_V1_GITHUB: [Line; 3] = [
+    at_most("max_line_length", 1000.0, "RedPajama-1T, step 3 of its GitHub recipe"),
+    at_most("avg_line_length", 100.0, "RedPajama-1T, step 3 of its GitHub recipe"),
+    at_least("alnum_prop", 0.25, "RedPajama-1T, step 3 of its GitHub recipe"),
+];
+
+const CARD: &str = "RedPajama-V2's dataset card, `gopher_rules_pass`";
+
+const RP_V2: [Line; 5] = [
+    within("rps_doc_word_count", 50.0, 10_000.0, CARD),
+    within("rps_doc_mean_word_length", 3.0, 10.0, CARD),
+    at_most("rps_doc_symbol_to_word_ratio", 0.1, CARD),
+    at_most("rps_lines_start_with_bulletpoint", 0.9, CARD),
+    at_most("rps_doc_frac_chars_top_2gram", 0.2, CARD),
+];
+
 const DCLM: [Line; 1] = [at_most("dclm_removed_word_frac", 0.05, LI)];
 
 impl Preset {
     /// All of them, in the order in which they are documented.
-    pub const ALL: [Preset; 4] = [Preset::Gopher, Preset::C4, Preset::Fineweb, Preset::Dclm];
+    pub const ALL: [Preset; 7] =
+        [Preset::RpV1, Preset::RpV1Github, Preset::RpV2, Preset::Gopher, Preset::C4, Preset::Fineweb, Preset::Dclm];
 
     /// Its name in a pipeline.
     pub fn name(self) -> &'static str {
         match self {
+            Preset::RpV1 => "rp_v1",
+            Preset::RpV1Github => "rp_v1_github",
+            Preset::RpV2 => "rp_v2",
             Preset::Gopher => "gopher",
             Preset::C4 => "c4",
             Preset::Fineweb => "fineweb",
@@ -118,6 +150,9 @@ impl Preset {
     /// Its rules with their sources.
     pub fn lines(self) -> Vec<Line> {
         match self {
+            Preset::RpV1 => RP_V1.to_vec(),
+            Preset::RpV1Github => RP_V1_GITHUB.to_vec(),
+            Preset::RpV2 => RP_V2.to_vec(),
             Preset::Gopher => GOPHER.to_vec(),
             Preset::C4 => C4.to_vec(),
             Preset::Fineweb => FINEWEB.to_vec(),
@@ -135,6 +170,7 @@ impl Preset {
 fn presets_judge_what_stages_write() {
     for preset in Preset::ALL {
         assert_eq!(Preset::named(preset.name()), Some(preset));
+        assert_eq!(serde_json::to_value(preset).unwrap(), preset.name());
         for line in preset.lines() {
             assert!(crate::writer_of(line.signal).is_some(), "{}: {}", preset.name(), line.signal);
             assert!(!line.source.is_empty());

@@ -319,6 +319,14 @@ impl StageSpec {
         matches!(self, StageSpec::ExactDedup(_))
     }
 
+    /// Whether it judges a signal by words, not by bounds; nothing if it judges it in no such way.
+    pub fn judges_words(&self, signal: &str) -> Option<bool> {
+        match self {
+            StageSpec::KeepIf(options) => options.rules.get(signal).map(crate::keep_if::Rule::is_of_words),
+            _ => None,
+        }
+    }
+
     /// The variables whose models it uses if they are set.
     pub fn uses(&self) -> &'static [Variable] {
         match self {
