@@ -81,6 +81,7 @@ fn main() {
         models: BTreeMap::new(),
         plan: digest,
         slices,
+        pairs: Default::default(),
         digest: None,
     };
     store.write(CATALOG, &serde_json::to_vec_pretty(&catalog.sealed()).unwrap()).unwrap();
