@@ -39,10 +39,13 @@ impl Drawn {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [out, documents] = arguments.as_slice() else { panic!("grow_signals OUT DOCUMENTS") };
-    let documents: u64 = documents.parse().unwrap();
-    let store = Store::create(Path::new(out)).unwrap();
+    let mut arguments = std::env::args().skip(1);
+    let (Some(out), Some(documents)) = (arguments.next(), arguments.next().and_then(|count| count.parse::<u64>().ok()))
+    else {
+        println!("usage: grow_signals OUT DOCUMENTS");
+        std::process::exit(2);
+    };
+    let store = Store::create(Path::new(&out)).unwrap();
     let told = stages::told();
     let measures = told.iter().filter(|stage| ["gopher", "c4", "fineweb"].contains(&stage.name));
     let signals: Vec<SignalSpec> = measures.flat_map(|stage| stage.writes.clone()).collect();
