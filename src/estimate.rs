@@ -1,12 +1,15 @@
 //! What a run will take, from a small measured sample: some megabytes of each slice go through the
 //! real thing into a folder that is thrown away, and the rest is arithmetic.
 
+mod dedups;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use corpus::RawFile;
 use corpus::manifest::RawRead;
 use corpus::store::Store;
+pub use dedups::DedupEstimate;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sources::{Limits, Record, Sink, Source};
@@ -46,6 +49,8 @@ pub struct Estimate {
     pub sample_bytes: u64,
     /// CPU seconds by what they will be spent on.
     pub cost: Cost,
+    /// What the dedups take between their segments.
+    pub dedups: Vec<DedupEstimate>,
 }
 
 /// Measures a sample and scales it up. What goes wrong with the sample stops nothing but it.
@@ -138,7 +143,18 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let weighed: f64 = scales.iter().zip(&texts).map(|(scale, text)| scale * text).sum();
     let scale = weighed / texts.iter().sum::<f64>().max(1.0);
     let scaled = |value: f64| value * scale;
-    let cpu: f64 = spent.cost.values().sum();
+    let dedups = dedups::estimate(&sample, plan, &store, &scales)?;
+    // What a dedup costs grows otherwise than the text, and a sample hardly shows it.
+    let mut cost: Cost = spent
+        .cost
+        .iter()
+        .filter(|(label, _)| !dedups::is_between(label))
+        .map(|(label, seconds)| (label.clone(), scaled(*seconds)))
+        .collect();
+    for dedup in &dedups {
+        *cost.entry(format!("compare {}", dedup.stage)).or_default() += dedup.cpu_seconds;
+    }
+    let cpu: f64 = cost.values().sum();
     let tasks: usize = plan.passes.iter().map(|pass| pass.tasks.len()).sum();
     let (live, memory) = prepared.shares(plan.partitions.len());
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -150,7 +166,7 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let all_bytes = bytes_of(0..plan.raw_files.len()).max(1) as f64;
     let largest = plan.partitions.iter().map(|partition| bytes_of(partition.files.clone())).max().unwrap_or(0) as f64;
     let serial = scaled(reading) * largest / all_bytes;
-    let seconds = (scaled(cpu) / parallel).max(serial) + SYNC * tasks as f64 / live as f64;
+    let seconds = (cpu / parallel).max(serial) + SYNC * tasks as f64 / live as f64;
     // The queue of each live task fills up to its bound or to the task's text, whichever is less;
     // the writers hold a compressed row group and their encoders.
     let queued = (memory.queue as f64 * 1.5).min(1.5 * text_bytes as f64 * largest / all_bytes);
@@ -167,15 +183,21 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
         filed = filed.max(state.1);
     }
     let peak = peak.max(resident() as f64 + judging as f64);
+    let between = dedups.iter().map(|dedup| dedup.memory).max().unwrap_or(0);
+    let mut texts = 0;
+    for name in store.list("between")?.iter().filter(|name| name.ends_with(".parquet")) {
+        texts += std::fs::metadata(store.path(name)).map_or(0, |found| found.len());
+    }
     Ok(Estimate {
         seconds,
-        cpu_seconds: scaled(cpu),
-        peak_memory: peak as u64,
+        cpu_seconds: cpu,
+        peak_memory: (peak as u64).max(resident() + between),
         disk: scaled((size("documents")? + size("dropped")? + size("shards")?) as f64) as u64,
-        disk_between: scaled(size("between")? as f64) as u64 + filed,
+        disk_between: scaled(texts as f64) as u64 + dedups.iter().map(|dedup| dedup.disk).sum::<u64>() + filed,
         text_bytes,
         sample_bytes,
-        cost: spent.cost.iter().map(|(label, seconds)| (label.clone(), scaled(*seconds))).collect(),
+        cost,
+        dedups,
     })
 }
 
@@ -206,6 +228,11 @@ impl Estimate {
             Size(self.disk),
             Size(self.disk_between)
         )
+    }
+
+    /// What each dedup takes, a line each.
+    pub fn of_dedups(&self) -> Vec<String> {
+        self.dedups.iter().map(DedupEstimate::words).collect()
     }
 
     /// What it rests on.

@@ -29,6 +29,8 @@ mod progress;
 mod publish;
 mod reference_urls;
 mod report;
+#[cfg(test)]
+mod scale;
 mod show_plan;
 mod size;
 mod task;

@@ -94,6 +94,9 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
     if let Some(estimate) = &estimate {
         line(format!("estimate, of the whole: {}", estimate.words()));
         line(format!("  from {}", estimate.basis()));
+        for dedup in estimate.of_dedups() {
+            line(format!("  {dedup}"));
+        }
     }
     report::print(&out);
     if choice.json {

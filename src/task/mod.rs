@@ -22,6 +22,8 @@ use bounds::{Budget, SetOnDrop};
 use reading::Hand;
 pub use reading::Ranks;
 pub use resolve::Findings;
+#[cfg(test)]
+pub use resolve::candidates;
 pub use segment::{Handful, Segment, work};
 use segment::{Message, Worked};
 use writing::Writing;

@@ -295,6 +295,12 @@ fn a_plan_says_what_it_would_do_and_does_nothing() {
     let json = folder.fine("plan p.yaml --input raw --output out --json").out;
     let json: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
     assert!(json["estimate"]["cpu_seconds"].as_f64().unwrap() > 0.0, "{json}");
+    // Of two files in six, what the dedup will compare: a key for each of about 720 documents.
+    let dedup = &json["estimate"]["dedups"][0];
+    let (documents, keys) = (dedup["documents"].as_u64().unwrap(), dedup["sketches"].as_u64().unwrap());
+    assert!((650..800).contains(&documents) && keys == documents, "{dedup}");
+    assert!(dedup["disk"].as_u64().unwrap() >= 28 * keys && dedup["memory"].as_u64().unwrap() > 0, "{dedup}");
+    assert!(plan.contains(&format!("  1:exact_dedup: {keys} keys of {documents} documents; ")), "{plan}");
     folder.fine("build p.yaml --input raw --output out");
     let plan = folder.fine("plan p.yaml --input raw --output out").out;
     assert!(plan.contains("pass 3: filter, tokenize, pack · 6 tasks, 6 done, 0 to run"), "{plan}");

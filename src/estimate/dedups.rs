@@ -1,0 +1,111 @@
+//! What a dedup takes between two segments: counted, not measured on the sample, since it does not
+//! grow as the text does and a small sample has few copies. The costs are those that `bench/scale`
+//! measured.
+
+use corpus::sorted::SortedFile;
+use corpus::store::Store;
+use serde::Serialize;
+use stages::{Finding, Rank, Sketch};
+
+use crate::failure::Result;
+use crate::ledger::Ledger;
+use crate::plan::Plan;
+use crate::prepare::Prepared;
+use crate::report::{count, duration};
+use crate::size::Size;
+
+/// CPU seconds of a sketch that is read from its partition's file, sorted with all of its range and
+/// compared (`bench/scale`).
+const SKETCH: f64 = 300e-9;
+/// Of a document that is compared by its evidence with those of its pairs (`bench/scale`), and whose
+/// text was read again for that, some kilobytes at a hundred megabytes a second.
+const CANDIDATE: f64 = 23e-6 + 30e-6;
+/// Of a pair that is judged (`bench/scale`).
+const PAIR: f64 = 200e-9;
+/// The share of documents that are in a pair, at least. A sample has fewer than a whole crawl, of which
+/// two fifths were copies in RedPajama-V2's head and middle.
+const IN_A_PAIR: f64 = 0.4;
+
+/// What a dedup takes between two segments.
+#[derive(Clone, Debug, Serialize)]
+pub struct DedupEstimate {
+    /// Its label.
+    pub stage: String,
+    /// Documents that it compares.
+    pub documents: u64,
+    /// Sketches that they leave.
+    pub sketches: u64,
+    /// Bytes of sketches, findings and evidence on disk.
+    pub disk: u64,
+    /// CPU time of its passes, in seconds.
+    pub cpu_seconds: f64,
+    /// Memory of its passes, beside what the process has anyway.
+    pub memory: u64,
+}
+
+impl DedupEstimate {
+    /// In a line.
+    pub fn words(&self) -> String {
+        format!(
+            "{}: {} of {}; {} in between, {} of CPU, {} of memory",
+            self.stage,
+            count(self.sketches, "key"),
+            count(self.documents, "document"),
+            Size(self.disk),
+            duration(self.cpu_seconds),
+            Size(self.memory)
+        )
+    }
+}
+
+/// Whether that is spent between two segments.
+pub fn is_between(label: &str) -> bool {
+    ["resolve ", "evidence ", "verify ", "judge "].iter().any(|start| label.starts_with(start))
+}
+
+/// The dedups of a plan, from what a sample of it left; `scales` say how much larger each slice is.
+pub fn estimate(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64]) -> Result<Vec<DedupEstimate>> {
+    let ledger = Ledger::new(store);
+    let (live, memory) = sample.shares(usize::MAX);
+    let mut dedups = Vec::new();
+    for (group, (of_sample, of_plan)) in sample.plan.groups.iter().zip(&plan.groups).enumerate() {
+        let (mut documents, mut sketches, mut text) = (0.0, 0.0, 0.0);
+        for index in &of_sample.slices {
+            let slice = &sample.plan.slices[*index];
+            let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
+            for partition in slice.partitions.clone() {
+                let Some(task) = sample.plan.documents_task(partition, segment) else { continue };
+                let Some(commit) = ledger.commit_of(&task.id)? else { continue };
+                let Some(file) = commit.sketches else { continue };
+                let keys = SortedFile::<{ Sketch::WIDTH }>::open(&store.path(&file.name))?.count();
+                documents += scales[*index] * commit.counts.kept.documents as f64;
+                text += scales[*index] * commit.counts.kept.bytes as f64;
+                sketches += scales[*index] * keys as f64;
+            }
+        }
+        let candidates = if of_plan.verified { IN_A_PAIR * documents } else { 0.0 };
+        // What is found once by each key that is shared.
+        let pairs = IN_A_PAIR * sketches;
+        // Eight bytes for each word; a word has six bytes, with what parts it from the next.
+        let evidence = if of_plan.verified { IN_A_PAIR * text * 8.0 / 6.0 } else { 0.0 };
+        let disk = Sketch::WIDTH as f64 * sketches
+            + Finding::WIDTH as f64 * pairs
+            + Rank::WIDTH as f64 * candidates
+            + evidence;
+        // The sorters of a range hold no more than there is to sort.
+        let range = (Sketch::WIDTH as f64 * sketches + Finding::WIDTH as f64 * pairs) / of_plan.ranges as f64;
+        let sorting = live.min(of_plan.ranges) as f64 * range.min(2.0 * memory.sort as f64);
+        // One bit of each document is held while pairs are judged.
+        let marks =
+            if of_plan.judged { documents / 8.0 + memory.sort.min((28.0 * pairs) as usize) as f64 } else { 0.0 };
+        dedups.push(DedupEstimate {
+            stage: of_plan.label.clone(),
+            documents: documents as u64,
+            sketches: sketches as u64,
+            disk: disk as u64,
+            cpu_seconds: SKETCH * sketches + CANDIDATE * candidates + if of_plan.judged { PAIR * pairs } else { 0.0 },
+            memory: sorting.max(marks) as u64,
+        });
+    }
+    Ok(dedups)
+}
