@@ -106,6 +106,8 @@ pub struct Group {
     pub judged: bool,
     /// Whether what the ranges find is compared before it is judged.
     pub verified: bool,
+    /// Whether documents leave sketches a second time.
+    pub twice: bool,
     /// The barrier at which it stands, counted from the first.
     barrier: usize,
     /// The pass whose tasks write its findings.
@@ -150,12 +152,20 @@ pub enum TaskKind {
         /// Which range.
         range: usize,
     },
-    /// Evidence of the documents of one partition that are in a pair.
+    /// Evidence of the documents of one partition that are in a pair; of a dedup that looks twice, their
+    /// second sketches.
     Evidence {
         /// Which dedup.
         group: usize,
         /// Which partition.
         partition: usize,
+    },
+    /// One range of the keys that documents left the second time.
+    ResolveAgain {
+        /// Which dedup.
+        group: usize,
+        /// Which range.
+        range: usize,
     },
     /// The pairs of which a document of one partition may go, compared.
     Verify {
@@ -177,6 +187,7 @@ impl TaskKind {
         match self {
             TaskKind::Documents { .. } => None,
             TaskKind::Resolve { group, .. }
+            | TaskKind::ResolveAgain { group, .. }
             | TaskKind::Evidence { group, .. }
             | TaskKind::Verify { group, .. }
             | TaskKind::Judge { group } => Some(group),
@@ -343,6 +354,7 @@ impl Plan {
                             guard: spec.guard().cloned(),
                             judged: spec.is_judged(),
                             verified: spec.is_verified(),
+                            twice: spec.is_twice(),
                             label,
                             spec,
                             slices: Vec::new(),
@@ -396,7 +408,7 @@ impl Plan {
             let mut verify = Vec::new();
             let mut judges = Vec::new();
             let mut names = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
-            let compare = self.groups.iter().any(|group| group.barrier == level && group.verified);
+            let compare = self.groups.iter().any(|group| group.barrier == level && (group.verified || group.twice));
             let judge_pass = passes.len() + if compare { 3 } else { 1 };
             for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| group.barrier == level) {
                 // Findings name raw files by their place in the run.
@@ -426,6 +438,19 @@ impl Plan {
                         let id = Digest::of_value(&("verify", FORMAT, found, partition));
                         verify.push(Task { id, kind: TaskKind::Verify { group: index, partition } });
                     }
+                }
+                if group.twice {
+                    group.pass = passes.len() + 2;
+                    names[1].insert(group.spec.name());
+                    for partition in group.slices.iter().flat_map(|slice| self.slices[*slice].partitions.clone()) {
+                        let id = Digest::of_value(&("again", FORMAT, found, partition));
+                        evidence.push(Task { id, kind: TaskKind::Evidence { group: index, partition } });
+                    }
+                    for range in 0..group.ranges {
+                        let id = Digest::of_value(&("resolve again", FORMAT, found, range, group.ranges));
+                        verify.push(Task { id, kind: TaskKind::ResolveAgain { group: index, range } });
+                    }
+                    found = Digest::of_value(&("findings again", found));
                 }
                 if group.judged {
                     group.pass = judge_pass;
@@ -592,7 +617,10 @@ impl Plan {
                     }
                     TaskKind::Evidence { group, .. } => evidence.contains(&group),
                     TaskKind::Verify { group, .. } => pairs.contains(&group),
-                    TaskKind::Resolve { group, .. } if self.groups[group].verified => proposed.contains(&group),
+                    TaskKind::Resolve { group, .. } if self.groups[group].verified || self.groups[group].twice => {
+                        proposed.contains(&group)
+                    }
+                    TaskKind::ResolveAgain { group, .. } => findings.contains(&group),
                     TaskKind::Resolve { group, .. } if self.groups[group].judged => pairs.contains(&group),
                     TaskKind::Resolve { group, .. } | TaskKind::Judge { group } => findings.contains(&group),
                 };
@@ -610,6 +638,9 @@ impl Plan {
                     }
                     TaskKind::Resolve { group, .. } => {
                         sketches.insert(group);
+                    }
+                    TaskKind::ResolveAgain { group, .. } => {
+                        evidence.insert(group);
                     }
                     TaskKind::Judge { group } => {
                         pairs.insert(group);

@@ -125,7 +125,9 @@ fn task_words(plan: &Plan, kind: TaskKind) -> String {
             let partition = &plan.partitions[partition];
             format!("{} partition {}", plan.slices[partition.slice].name, partition.number)
         }
-        TaskKind::Resolve { group, range } => format!("{} range {range}", plan.groups[group].label),
+        TaskKind::Resolve { group, range } | TaskKind::ResolveAgain { group, range } => {
+            format!("{} range {range}", plan.groups[group].label)
+        }
         TaskKind::Judge { group } => format!("{} judged", plan.groups[group].label),
     }
 }

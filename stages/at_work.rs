@@ -145,6 +145,9 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
     };
     dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
     pairs.sort_by_key(|pair| pair.to_bytes());
+    if dedup.twice() {
+        return findings_again(dedup, documents, &pairs);
+    }
     if dedup.verified() {
         pairs.dedup();
         let evidence = |rank: Rank| {
@@ -170,6 +173,30 @@ fn findings(dedup: &dyn Dedup, documents: &[Document]) -> Vec<Finding> {
     };
     dedup.judge(&mut pairs, &Among::of(&[documents.len() as u64], None), &mut note).unwrap();
     gone
+}
+
+/// What it finds when it looks again.
+fn findings_again(dedup: &dyn Dedup, documents: &[Document], first: &[Finding]) -> Vec<Finding> {
+    let mut sketches = Vec::new();
+    for (place, document) in documents.iter().enumerate() {
+        let rank = Rank { raw_file: 0, record: place as u64 };
+        let parts = first.iter().filter(|finding| finding.gone == rank).filter_map(Finding::as_part);
+        let mut push = |key| {
+            sketches.push(Sketch { key, rank });
+            Ok(())
+        };
+        dedup.sketch_again(document.text(), &parts.collect::<Vec<_>>(), &mut push).unwrap();
+    }
+    sketches.sort();
+    sketches.dedup();
+    let mut found: Vec<Finding> = Vec::new();
+    let mut note = |finding: Finding| {
+        found.push(finding);
+        Ok(())
+    };
+    dedup.resolve_again(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
+    found.sort_by_key(|finding| finding.to_bytes());
+    found
 }
 
 /// Documents, measured, on which stages differ when they are changed.
@@ -238,6 +265,7 @@ fn ways(name: &str, example: &str) -> Vec<String> {
         "perplexity" => "perplexity: { lines: glued }",
         "quality" => "quality: { by: likeliest }",
         "simhash_dedup" => "simhash_dedup: { by: any }",
+        "substring_dedup" => "substring_dedup: { min_bytes: 12 }",
         _ => return ways,
     };
     ways.push(original.to_owned());

@@ -214,6 +214,28 @@ pub trait Dedup: Send + Sync {
         0
     }
 
+    /// Whether what `resolve` found are parts of documents that only tell where to look again: then these
+    /// documents leave sketches a second time, and what is found among those holds.
+    fn twice(&self) -> bool {
+        false
+    }
+
+    /// Calls for the keys that a text leaves the second time, whose parts, sorted, were found the first
+    /// time; the same one may come more than once.
+    fn sketch_again(&self, _text: &str, _parts: &[u64], _key: &mut dyn FnMut(Key) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Judges one range of the keys that were left the second time, each document's once, sorted by key,
+    /// then rank.
+    fn resolve_again(
+        &self,
+        _sketches: &mut dyn Iterator<Item = Result<Sketch>>,
+        _found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether it takes parts from documents, not documents from the corpus: then findings are
     /// [`Finding::part`]s, and every document passes [`Dedup::cut`].
     fn cuts(&self) -> bool {

@@ -264,6 +264,7 @@ stages! {
     Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
+    SubstringDedup(substring_dedup), Dedup, version 1, reasons ["all_spans_repeated"], example "substring_dedup: { min_bytes: 200, at: lines }";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
 }
@@ -292,6 +293,7 @@ impl StageSpec {
             StageSpec::Quality(options) => options.writes().to_vec(),
             StageSpec::Secrets(options) => options.writes().to_vec(),
             StageSpec::Signals(options) => options.writes(),
+            StageSpec::SubstringDedup(options) => options.writes().to_vec(),
             _ => Vec::new(),
         }
     }
@@ -363,6 +365,7 @@ impl StageSpec {
             StageSpec::MinhashDedup(options) => Some(&options.guard),
             StageSpec::ParagraphDedup(options) => Some(&options.guard),
             StageSpec::SimhashDedup(options) => Some(&options.guard),
+            StageSpec::SubstringDedup(options) => Some(&options.guard),
             _ => None,
         }
     }
@@ -373,6 +376,14 @@ impl StageSpec {
             StageSpec::CrawlDedup(_) if self.is_judged() => 2,
             StageSpec::MinhashDedup(options) if options.clusters == Clusters::Transitive => 64,
             _ => u64::from(self.is_judged()),
+        }
+    }
+
+    /// Whether it is a dedup that looks at documents twice: see [`Dedup::twice`].
+    pub fn is_twice(&self) -> bool {
+        match self {
+            StageSpec::SubstringDedup(options) => options.twice(),
+            _ => false,
         }
     }
 
@@ -424,6 +435,7 @@ impl StageSpec {
             }
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
+            StageSpec::SubstringDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),
             StageSpec::Tokenize(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
         })

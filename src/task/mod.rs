@@ -1,6 +1,7 @@
 //! Runs one task, whoever schedules it: reads, hands documents to the workers, writes what comes
 //! back in order, commits.
 
+mod again;
 mod bounds;
 mod reading;
 mod resolve;
@@ -81,6 +82,10 @@ pub fn run(
             Documents { run, task, partition, number, segment }.run(workers)?
         }
         TaskKind::Resolve { group, range } => resolve::resolve(run, task, group, range)?,
+        TaskKind::Evidence { group, partition } if run.plan.groups[group].twice => {
+            again::sketch(run, task, group, partition)?
+        }
+        TaskKind::ResolveAgain { group, range } => again::resolve(run, task, group, range)?,
         TaskKind::Evidence { group, partition } => verify::evidence(run, task, group, partition)?,
         TaskKind::Verify { group, partition } => verify::verify(run, task, group, partition)?,
         TaskKind::Judge { group } => resolve::judge(run, task, group)?,

@@ -11,7 +11,7 @@ use corpus::catalog::FORMAT;
 use corpus::sorted::{SortedFile, SortedRange, Sorter};
 use corpus::store::Output;
 use corpus::{Error, PairCounts};
-use stages::{Among, Built, Dedup, Finding, Key, Pairs, Rank, Sketch};
+use stages::{Among, Built, Dedup, Finding, Key, Order, Pairs, Rank, Sketch};
 
 use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
@@ -39,27 +39,9 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let dedup = dedup_of(run, group)?;
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
-    let bound = |range: usize| {
-        let mut bytes = [0; Sketch::WIDTH];
-        let key = (range << 16) / spec.ranges;
-        bytes[..2].copy_from_slice(&(key as u16).to_be_bytes());
-        (key < 1 << 16).then_some(bytes)
-    };
-    let from = bound(range).unwrap_or([0; Sketch::WIDTH]);
-    let below = bound(range + 1);
     let order = dedup.order();
-    let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
-    for (name, first_file) in sketch_files(run, group)?.iter() {
-        if run.stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        // One file at a time is open, however many partitions there are.
-        for sketch in SortedFile::open(&run.store.path(name))?.range(from, below, 256 << 10)? {
-            let mut sketch = Sketch::from_bytes(sketch?);
-            sketch.rank.raw_file += first_file;
-            sketches.push(order.to_bytes(sketch))?;
-        }
-    }
+    let files = sketch_files(run, group)?;
+    let Some(sketches) = sketches_of(run, &files, order, range, spec.ranges)? else { return Ok(None) };
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = PairCounts::default();
@@ -93,6 +75,38 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     }
     let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
+}
+
+/// One range of the keys of sketch files, each with the place of its first raw file in the run; nothing
+/// if the run is stopping.
+pub fn sketches_of<'r>(
+    run: &'r Run<'_>,
+    files: &[(String, u32)],
+    order: Order,
+    range: usize,
+    ranges: usize,
+) -> Result<Option<Sorter<'r, { Sketch::WIDTH }>>> {
+    let bound = |range: usize| {
+        let mut bytes = [0; Sketch::WIDTH];
+        let key = (range << 16) / ranges;
+        bytes[..2].copy_from_slice(&(key as u16).to_be_bytes());
+        (key < 1 << 16).then_some(bytes)
+    };
+    let from = bound(range).unwrap_or([0; Sketch::WIDTH]);
+    let below = bound(range + 1);
+    let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
+    for (name, first_file) in files {
+        if run.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        // One file at a time is open, however many partitions there are.
+        for sketch in SortedFile::open(&run.store.path(name))?.range(from, below, 256 << 10)? {
+            let mut sketch = Sketch::from_bytes(sketch?);
+            sketch.rank.raw_file += first_file;
+            sketches.push(order.to_bytes(sketch))?;
+        }
+    }
+    Ok(Some(sketches))
 }
 
 /// The sketches of all partitions that a dedup compares, each with the place of its first raw file

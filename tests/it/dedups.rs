@@ -1,14 +1,14 @@
 //! What a dedup leaves: the same with any number of workers, in any memory, however raw files are
 //! put together, and after any kill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use crate::support::{Folder, said};
 
 /// The documents that a run kept, by id, with their texts.
-fn kept(folder: &Folder, out: &str) -> BTreeMap<String, String> {
-    let mut documents = BTreeMap::new();
+fn documents(folder: &Folder, out: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
     let mut folders = vec![folder.path(out).join("documents")];
     while let Some(path) = folders.pop() {
         if path.is_dir() {
@@ -18,10 +18,10 @@ fn kept(folder: &Folder, out: &str) -> BTreeMap<String, String> {
         let said = folder.fine(&format!("inspect {} --json --limit 100000", path.display()));
         for line in said.out.lines() {
             let row: serde_json::Value = serde_json::from_str(line).unwrap();
-            documents.insert(row["id"].as_str().unwrap().to_owned(), row["text"].as_str().unwrap().to_owned());
+            found.insert(row["id"].as_str().unwrap().to_owned(), row["text"].as_str().unwrap().to_owned());
         }
     }
-    documents
+    found
 }
 
 /// Runs a pipeline in many ways, which must all keep the same; gives what they kept.
@@ -29,7 +29,7 @@ fn kept(folder: &Folder, out: &str) -> BTreeMap<String, String> {
 fn the_same_in_every_way(folder: &Folder, stages: &str) -> BTreeMap<String, String> {
     folder.pipeline("p.yaml", stages);
     folder.fine("build p.yaml --input raw --output out --workers 1");
-    let reference = kept(folder, "out");
+    let reference = documents(folder, "out");
     assert!(!reference.is_empty());
     let catalog = fs::read(folder.path("out/catalog.json")).unwrap();
     for (workers, memory) in [(2, "8G"), (7, "64M")] {
@@ -40,7 +40,7 @@ fn the_same_in_every_way(folder: &Folder, stages: &str) -> BTreeMap<String, Stri
     for partition in ["1G", "4K"] {
         let out = format!("regrouped{partition}");
         folder.fine(&format!("build p.yaml --input raw --output {out} --set partition={partition} --workers 2"));
-        assert_eq!(kept(folder, &out), reference, "{stages}: partition {partition}");
+        assert_eq!(documents(folder, &out), reference, "{stages}: partition {partition}");
     }
     // Ended at a later and later step of its commits, and resumed by others.
     let mut crashes = 0;
@@ -140,4 +140,65 @@ fn paragraphs_by_their_ngrams() {
     assert_eq!(the_same_in_every_way(&folder, bloom), exact);
     let dclm = the_same_in_every_way(&folder, "line_ngram_dedup: { preset: dclm, ngram: 5, sample: 2 }");
     assert!(dclm.len() < 120, "{}", dclm.len());
+}
+
+#[test]
+fn spans_wherever_they_begin_and_end() {
+    let folder = Folder::new();
+    pages(&folder, 4, 30);
+    let kept = the_same_in_every_way(&folder, "substring_dedup: { min_bytes: 40 }");
+    assert!(kept.len() > 60);
+    // No window of what was read twice is left twice: compared plainly, in the order of the plan.
+    folder.pipeline("whole.yaml", "empty_text: {}");
+    folder.fine("build whole.yaml --input raw --output whole");
+    let mut before: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let (mut texts, mut removed): (Vec<_>, usize) = (documents(&folder, "whole").into_iter().collect(), 0);
+    let place = |id: &str| {
+        let (file, record) = id.split_once('#').unwrap();
+        (file.to_owned(), record.parse::<u64>().unwrap())
+    };
+    texts.sort_by_key(|(id, _)| place(id));
+    for (id, text) in &texts {
+        let bytes = text.as_bytes();
+        let mut gone = vec![false; bytes.len()];
+        for (start, window) in bytes.windows(40).enumerate() {
+            if before.contains(window) || bytes[..start].windows(40).any(|other| other == window) {
+                gone[start..start + 40].fill(true);
+            }
+        }
+        before.extend(bytes.windows(40).map(<[u8]>::to_vec));
+        let whole = |(at, letter): (usize, char)| {
+            let all = gone[at..at + letter.len_utf8()].iter().all(|gone| *gone);
+            (!all).then_some(letter)
+        };
+        let left: String = text.char_indices().filter_map(whole).collect();
+        removed += text.len() - left.len();
+        match left.trim().is_empty() {
+            true => assert!(!kept.contains_key(id), "{id}"),
+            false => assert_eq!(kept.get(id), Some(&left), "{id}"),
+        }
+    }
+    assert!(removed > 2000, "{removed}");
+}
+
+#[test]
+fn the_order_of_slices_decides_which_copy_stays() {
+    let folder = Folder::new();
+    let text = "One text that both slices hold, word for word.";
+    folder.write("a.json", crate::support::record(text));
+    folder.write("b.jsonl", format!("{}\n", serde_json::json!({"text": text, "short_book_title": "One"})));
+    for (first, second, dedup) in [
+        ("c4", "books", "exact_dedup: {}"),
+        ("books", "c4", "exact_dedup: {}"),
+        ("c4", "books", "substring_dedup: { min_bytes: 20 }"),
+        ("books", "c4", "substring_dedup: { min_bytes: 20 }"),
+        ("books", "c4", "line_ngram_dedup: { ngram: 3, min_words: 3 }"),
+    ] {
+        let input = |slice: &str| if slice == "c4" { "a.json" } else { "b.jsonl" };
+        let own = |slice: &str| format!("  {slice}: {{ input: [{}] }}\n", input(slice));
+        folder.write("p.yaml", format!("slices:\n{}{}stages: [{dedup}]\n", own(first), own(second)));
+        folder.fine("build p.yaml --output out");
+        assert_eq!((folder.kept("out", first), folder.kept("out", second)), (1, 0), "{first} first, {dedup}");
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
 }

@@ -1,0 +1,107 @@
+//! For a dedup that looks twice: documents of which it found parts the first time leave sketches again,
+//! and these are resolved as the first ones were.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use corpus::catalog::FORMAT;
+use corpus::sorted::Sorter;
+use corpus::{DocumentId, table};
+use stages::{Finding, Order, Rank, Sketch};
+
+use super::Run;
+use super::reading::Ranks;
+use super::resolve::{Findings, dedup_of, file_label, gone, sketches_of};
+use crate::failure::Result;
+use crate::ledger::{Commit, Ledger};
+use crate::metrics::{Cost, thread_cpu};
+use crate::plan::{Task, TaskKind};
+
+/// The second sketches of one partition.
+pub fn sketch(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> Result<Option<(Commit, Cost)>> {
+    let plan = run.plan;
+    let label = &plan.groups[group].label;
+    let dedup = dedup_of(run, group)?;
+    let _permit = run.permits.acquire();
+    let clock = thread_cpu();
+    let files = plan.partitions[partition].files.clone();
+    let first_file = files.start as u32;
+    let mut found = Findings::open(run, group, plan.groups[group].resolve_pass, Some(files))?;
+    let mut next = found.next()?;
+    let mut commit = Commit { format: FORMAT, ..Commit::default() };
+    if next.is_some() {
+        let documents =
+            plan.segment_before(group, partition).and_then(|segment| plan.documents_task(partition, segment));
+        let documents = match documents {
+            Some(task) => Ledger::new(run.store).commit_of(&task.id)?.and_then(|commit| commit.between),
+            None => None,
+        };
+        let Some(documents) = documents else {
+            return Err(gone(run, &format!("the documents of partition {partition} before {label}")));
+        };
+        let mut ranks = Ranks::new(plan, partition);
+        let mut id = DocumentId { raw_file: "".into(), record: 0 };
+        let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
+        table::texts_of(
+            &run.store.path(&documents.name),
+            &mut |raw_file, record| {
+                if *id.raw_file != *raw_file {
+                    id.raw_file = Arc::from(raw_file);
+                }
+                id.record = record;
+                let rank = ranks.of(&id);
+                let mut parts = Vec::new();
+                while let Some(finding) = next.filter(|next| next.gone <= rank) {
+                    parts.extend(finding.as_part().filter(|_| finding.gone == rank));
+                    next = found.next()?;
+                }
+                Ok((!parts.is_empty()).then_some((rank, parts)))
+            },
+            &mut |(rank, parts), text| {
+                // As the first sketches: what lies before the partition is added when they are resolved.
+                let rank = Rank { raw_file: rank.raw_file - first_file, ..rank };
+                dedup.sketch_again(text, &parts, &mut |key| sketches.push(Sketch { key, rank }.to_bytes()))
+            },
+        )?;
+        commit.sketches = Some(sketches.publish_distinct(&name_of(run, task, partition))?);
+    }
+    if run.stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let cost = Cost::from([(format!("sketch again {label}"), thread_cpu() - clock)]);
+    Ok(Some((commit, cost)))
+}
+
+fn name_of(run: &Run<'_>, task: &Task, partition: usize) -> String {
+    let partition = &run.plan.partitions[partition];
+    let slice = run.plan.slices[partition.slice].name;
+    format!("between/{slice}-{:05}-{}.sketches", partition.number, task.id.short())
+}
+
+/// One range of the keys of all second sketches.
+pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result<Option<(Commit, Cost)>> {
+    let plan = run.plan;
+    let spec = &plan.groups[group];
+    let dedup = dedup_of(run, group)?;
+    let _permit = run.permits.acquire();
+    let clock = thread_cpu();
+    let ledger = Ledger::new(run.store);
+    let mut files = Vec::new();
+    for task in &plan.passes[spec.resolve_pass + 1].tasks {
+        let TaskKind::Evidence { group: of, partition } = task.kind else { continue };
+        if of == group
+            && let Some(sketches) = ledger.commit_of(&task.id)?.and_then(|commit| commit.sketches)
+        {
+            files.push((sketches.name, plan.partitions[partition].files.start as u32));
+        }
+    }
+    let Some(sketches) = sketches_of(run, &files, Order::Key, range, spec.ranges)? else { return Ok(None) };
+    let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
+    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
+    dedup.resolve_again(&mut sorted, &mut |finding| found.push(finding.to_bytes()))?;
+    drop(sorted);
+    let name = format!("between/{}-{range:03}-{}.findings", file_label(&spec.label), task.id.short());
+    let commit = Commit { format: FORMAT, findings: Some(found.publish(&name)?), ..Commit::default() };
+    let cost = Cost::from([(format!("resolve {} again", spec.label), thread_cpu() - clock)]);
+    Ok(Some((commit, cost)))
+}
