@@ -104,6 +104,46 @@ impl Shard {
             }
             false => &[],
         };
+        self.decoded(bytes)
+    }
+
+    /// The path of its token file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tokens from one number on, counted over all documents, as many as there are up to another.
+    pub fn tokens_between(&self, from: u64, to: u64) -> impl Iterator<Item = TokenId> + '_ {
+        let to = to.min(self.tokens);
+        let width = self.width.bytes();
+        let bytes: &[u8] = match from < to {
+            true => &self.bin[from as usize * width..to as usize * width],
+            false => &[],
+        };
+        self.decoded(bytes)
+    }
+
+    /// The number of a document's first token, counted over all documents; of a number past the last
+    /// document, how many tokens there are.
+    pub fn begin(&self, document: usize) -> u64 {
+        if document < self.documents { self.offset(document) / self.width.bytes() as u64 } else { self.tokens }
+    }
+
+    /// The document that a token belongs to; past the last token, how many documents there are.
+    pub fn document_at(&self, token: u64) -> usize {
+        if token >= self.tokens {
+            return self.documents;
+        }
+        // The first document that begins after it; the one before has it, and is not empty.
+        let (mut low, mut high) = (0, self.documents);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.begin(middle) <= token { low = middle + 1 } else { high = middle }
+        }
+        low - 1
+    }
+
+    fn decoded<'s>(&self, bytes: &'s [u8]) -> impl Iterator<Item = TokenId> + use<'s> {
         let width = self.width;
         bytes.chunks_exact(width.bytes()).map(move |token| match width {
             TokenWidth::U16 => TokenId::from(u16::from_le_bytes([token[0], token[1]])),
@@ -149,6 +189,12 @@ mod tests {
             let documents: Vec<Vec<TokenId>> = (0..3).map(|n| shard.document(n).collect()).collect();
             assert_eq!(documents, [vec![5, 6, 7, 0], vec![0], vec![9]]);
             assert_eq!((shard.documents(), shard.tokens()), (3, 6));
+            let between = |from, to| shard.tokens_between(from, to).collect::<Vec<TokenId>>();
+            assert_eq!((between(2, 5), between(5, 99), between(6, 9)), (vec![7, 0, 0], vec![9], vec![]));
+            let at: Vec<usize> = (0..7).map(|token| shard.document_at(token)).collect();
+            assert_eq!(at, [0, 0, 0, 0, 1, 2, 3]);
+            let begins: Vec<u64> = (0..4).map(|document| shard.begin(document)).collect();
+            assert_eq!(begins, [0, 4, 5, 6]);
         }
     }
 

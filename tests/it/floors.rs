@@ -27,10 +27,11 @@ fn arrows(manifest: &str) -> BTreeSet<String> {
 
 #[test]
 fn arrows_point_down() {
-    let rows: [(&str, &[&str]); 4] = [
+    let rows: [(&str, &[&str]); 5] = [
         ("corpus/Cargo.toml", &[]),
         ("sources/Cargo.toml", &["corpus"]),
         ("stages/Cargo.toml", &["corpus"]),
+        ("trainer/Cargo.toml", &["corpus"]),
         ("Cargo.toml", &["corpus", "sources", "stages"]),
     ];
     for (manifest, below) in rows {
@@ -48,8 +49,10 @@ fn the_trainer_s_floor_has_no_parquet_and_no_network() {
     for line in lines {
         assert!(line.contains("optional = true"), "{line}");
     }
+    let trainer = fs::read_to_string(root().join("trainer/Cargo.toml")).unwrap();
+    assert!(trainer.contains("\ncorpus.workspace = true\n"), "the trainer switches no feature of corpus on");
     // Only the command switches the network on.
-    for manifest in ["sources/Cargo.toml", "stages/Cargo.toml"] {
+    for manifest in ["sources/Cargo.toml", "stages/Cargo.toml", "trainer/Cargo.toml"] {
         assert!(!fs::read_to_string(root().join(manifest)).unwrap().contains("remote"), "{manifest}");
     }
 }

@@ -1,0 +1,133 @@
+//! What may be typed: parsing only validates, nothing here touches the world.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::pretrain::PretrainArgs;
+use crate::tensors::Stored;
+
+/// GPT-NeoX models from token shards: trained, resumed with the same bits, evaluated, exported.
+#[derive(Debug, Parser)]
+#[command(name = "redpajama-train", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 failed, worth another try · 2 wrong usage · 64 wrong configuration · \
+                          65 damaged file · 130 interrupted";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model, or go on where the same command was stopped
+    Pretrain(PretrainArgs),
+    /// Say what `pretrain` would do, and the memory, disk and time that it would take
+    Plan(PretrainArgs),
+    /// The loss of held-out windows, slice by slice, with perplexity and bits per byte
+    Eval(EvalArgs),
+    /// Go on with some tokens
+    Generate(GenerateArgs),
+    /// Read a model of Hugging Face's, in one file or several and of any width, and write it as one of ours
+    Import(ImportArgs),
+    /// Write a model as Hugging Face's libraries load it
+    Export(ExportArgs),
+    /// Measure steps of a model on this machine, on tokens that mean nothing
+    Bench(BenchArgs),
+    /// Say what this machine has to train with
+    Doctor,
+}
+
+/// What is evaluated on what.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A run's folder, of which the latest checkpoint is taken, or a model's
+    pub model: PathBuf,
+    /// The run in YAML, whose `data` and `sequence` are taken
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Set a key of it
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How many threads compute [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// What is said.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// A run's folder, of which the latest checkpoint is taken, or a model's
+    pub model: PathBuf,
+    /// The tokens to go on with
+    #[arg(long, value_name = "ID", value_delimiter = ',', required = true)]
+    pub ids: Vec<u32>,
+    /// Tokens at most [default: 64, or as many as the model's longest text has room for]
+    #[arg(long, value_name = "N")]
+    pub tokens: Option<usize>,
+    /// 0 takes the likeliest token each time, 1 draws as the model says
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Draw among so many of the likeliest; 0 for all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: usize,
+    /// Draw among the likeliest that together have this probability
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub top_p: f64,
+    /// What chance is drawn from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// How many threads compute [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// What is imported.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The folder: `config.json`, `model.safetensors` or its parts with their index
+    pub model: PathBuf,
+    /// Where to write
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// What is exported.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A run's folder, of which the latest checkpoint is taken, or a model's
+    pub model: PathBuf,
+    /// Where to write
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// How numbers are stored
+    #[arg(long, value_name = "WIDTH", default_value = "f32")]
+    pub dtype: Stored,
+    /// Bytes of a file at most, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 4768, value_parser = clap::value_parser!(u64).range(1..))]
+    pub file_size: u64,
+    /// A `tokenizer.json`, or a folder with the files of a tokenizer
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// A preset, a `config.json` or the folder of one
+    pub model: String,
+    /// Tokens of a sequence
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sequence: u32,
+    /// Sequences of a step
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Steps that are measured, after one that is not
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// How many threads compute [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}

@@ -1,0 +1,230 @@
+//! The commands but for the run itself.
+
+use std::path::Path;
+use std::time::Instant;
+
+use corpus::store::Store;
+
+use crate::checkpoint::model_folder;
+use crate::cli::{BenchArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs};
+use crate::config::Config;
+use crate::data::{Data, Sequences};
+use crate::evaluate::{evaluate, table};
+use crate::failure::{Failure, Result};
+use crate::folder::{self, Export};
+use crate::generate::{Choice, Text};
+use crate::learner::Learner;
+use crate::model::Model;
+use crate::pretrain::{PretrainArgs, cpu, plan_of};
+use crate::report::{bytes, number, rounded, say};
+use crate::spec::{ModelSpec, RunPlan, RunSpec};
+use crate::tensors::Stored;
+use crate::weights::{Weights, mix, start};
+use crate::yaml;
+
+fn read(path: &Path) -> Result<(Config, Weights<Vec<f32>>)> {
+    folder::read(&model_folder(path)?)
+}
+
+/// Evaluates a model; the table is what is printed.
+pub fn eval(args: &EvalArgs) -> Result<String> {
+    let plan = plan_of(&args.config, &args.set)?;
+    let (config, weights) = read(&args.model)?;
+    let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size)?;
+    if data.splits.iter().all(|split| split.held == 0) {
+        return Err(Failure::configuration("no window is held out").hint(
+            "each slice needs ten windows for one that is held out: shorten `sequence`, or set `data.validation`",
+        ));
+    }
+    let device = cpu::<f32>(args.threads)?;
+    let model = Model::new(&device, &config);
+    let weights = model.upload(&weights);
+    let shape = (plan.micro as usize, plan.time);
+    Ok(table(&evaluate(&model, &weights, &data, shape, plan.spec.data.documents)?))
+}
+
+/// Goes on with some tokens; those that come are printed.
+pub fn generate(args: &GenerateArgs) -> Result<String> {
+    let prompt = &args.ids;
+    let (config, weights) = read(&args.model)?;
+    let device = cpu::<f32>(args.threads)?;
+    let model = Model::new(&device, &config);
+    let weights = model.upload(&weights);
+    let choice = Choice { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed: args.seed };
+    let room = config.max_position_embeddings.saturating_sub(prompt.len());
+    let tokens = args.tokens.unwrap_or(room.min(64));
+    let mut text = Text::new(&model, &weights, prompt.len() + tokens)?;
+    let mut logits = text.extend(prompt)?;
+    let mut said = Vec::new();
+    for number in 0..tokens as u64 {
+        let token = choice.choose(&logits, number);
+        if token == config.eos_token_id {
+            break;
+        }
+        said.push(token);
+        if said.len() < tokens {
+            logits = text.extend(&[token])?;
+        }
+    }
+    let words: Vec<String> = said.iter().map(u32::to_string).collect();
+    Ok(words.join(",") + "\n")
+}
+
+fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {
+    if output.join("config.json").exists() {
+        return Err(Failure::usage(format!("{} has a model", output.display())).hint("give another --output"));
+    }
+    let store = Store::create(output)?;
+    folder::write(&store, export)?;
+    store.leave()?;
+    let size = bytes(export.config.parameters() as f64 * export.stored.bytes() as f64);
+    say(&format!("{} parameters, {size}, in {}", rounded(export.config.parameters() as f64), output.display()));
+    Ok(())
+}
+
+/// Imports a model.
+pub fn import(args: &ImportArgs) -> Result<()> {
+    let (config, weights) = folder::read(&args.model)?;
+    let tokenizer = args.model.join("tokenizer.json").is_file().then(|| args.model.clone());
+    let export = Export { config: &config, weights: &weights, stored: Stored::F32, file_bytes: u64::MAX, tokenizer };
+    write(&args.output, &export)
+}
+
+/// Exports a model.
+pub fn export(args: &ExportArgs) -> Result<()> {
+    let (config, weights) = read(&args.model)?;
+    let own = args.model.join("tokenizer.json").is_file().then(|| args.model.clone());
+    let tokenizer = args.tokenizer.clone().or(own);
+    let export =
+        Export { config: &config, weights: &weights, stored: args.dtype, file_bytes: args.file_size << 20, tokenizer };
+    write(&args.output, &export)
+}
+
+/// Bytes that a run needs.
+struct Needs {
+    weights: u64,
+    gradients: u64,
+    moments: u64,
+    activations: u64,
+}
+
+impl Needs {
+    fn of(plan: &RunPlan) -> Needs {
+        let config = &plan.spec.model.config;
+        let own = config.parameters() * 4;
+        // The tree of sums holds one gradient for each of its levels, and the one that grows.
+        let copies = u64::from(plan.leaves().trailing_zeros()) + 1;
+        let (d, ff) = (config.hidden_size as u64, config.intermediate_size as u64);
+        let (layers, heads) = (config.num_hidden_layers as u64, config.num_attention_heads as u64);
+        let rows = plan.micro * plan.time as u64;
+        let middle = if config.use_parallel_residual { 0 } else { d };
+        let saved = 6 * d + middle + 2 * ff + heads + 4;
+        let flow = 7 * d + ff;
+        let logits = rows.min(512) * config.vocab_size as u64;
+        let activations = 4 * (rows * (layers * (saved + d) + d + flow + d + 8) + logits);
+        Needs { weights: own, gradients: own * copies, moments: 2 * own, activations }
+    }
+
+    fn all(&self) -> u64 {
+        self.weights + self.gradients + self.moments + self.activations
+    }
+}
+
+/// What a run would take.
+pub fn plan(args: &PretrainArgs) -> Result<String> {
+    let plan = plan_of(&args.config, &args.set)?;
+    let config = &plan.spec.model.config;
+    let needs = Needs::of(&plan);
+    let row = |name: &str, value: u64| format!("{name:<14}{:>12}\n", bytes(value as f64));
+    let mut text = String::new();
+    for (name, value) in [
+        ("weights", needs.weights),
+        ("gradients", needs.gradients),
+        ("moments", needs.moments),
+        ("activations", needs.activations),
+        ("memory", needs.all()),
+        ("a checkpoint", 3 * needs.weights),
+    ] {
+        text += &row(name, value);
+    }
+    let parameters = config.parameters();
+    let attention = 12.0 * config.num_hidden_layers as f64 * plan.time as f64 * config.hidden_size as f64;
+    let operations = 6.0 * parameters as f64 + attention;
+    let tokens = plan.steps as f64 * plan.step_tokens() as f64;
+    text += &format!(
+        "{} parameters, {} steps, {} tokens; {}FLOP a token (6N + 12LTd), {:.2e} FLOP in all\n",
+        number(parameters),
+        number(plan.steps),
+        rounded(tokens),
+        rounded(operations),
+        operations * tokens
+    );
+    match Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size) {
+        Ok(data) => {
+            for (at, slice) in data.slices.iter().enumerate() {
+                let epochs = data.order.epochs(at, plan.steps * plan.batch);
+                text += &format!("{:<14}{:>12} tokens, {epochs:.2} epochs\n", slice.name, number(slice.tokens));
+            }
+        }
+        Err(failure) => text += &format!("data: {}\n", failure.message),
+    }
+    Ok(text)
+}
+
+/// Measures steps.
+pub fn bench(args: &BenchArgs) -> Result<String> {
+    let found = ModelSpec::find(&args.model)?;
+    let (batch, sequence) = (args.batch, args.sequence);
+    let text = format!(
+        "model: {:?}\nsequence: {sequence}\nbatch: {batch}\nmicro: {batch}\nsteps: 10\noptimizer: {{ rate: 1e-4 }}\n",
+        args.model
+    );
+    let plan = yaml::read::<RunSpec>("bench", &text, &[])?.plan()?;
+    let device = cpu::<f32>(args.threads)?;
+    let threads = device.threads();
+    let model = Model::new(&device, &found.config);
+    let mut learner = Learner::new(model, &start(&found.config, 1), &plan);
+    let rows = (batch * sequence) as u64;
+    let token = |at: u64| (mix(at) % found.config.vocab_size as u64) as u32;
+    let sequences = Sequences {
+        tokens: (0..rows).map(token).collect(),
+        targets: (1..=rows).map(token).collect(),
+        starts: vec![0; rows as usize],
+        counts: vec![true; rows as usize],
+        slices: vec![0; batch as usize],
+    };
+    learner.learn(&sequences, 1e-4, &plan);
+    let since = Instant::now();
+    for _ in 0..args.steps {
+        learner.learn(&sequences, 1e-4, &plan);
+    }
+    let seconds = since.elapsed().as_secs_f64() / f64::from(args.steps);
+    let speed = rows as f64 / seconds;
+    let parameters = found.config.parameters() as f64;
+    let attention =
+        12.0 * found.config.num_hidden_layers as f64 * f64::from(sequence) * found.config.hidden_size as f64;
+    let flops = (6.0 * parameters + attention) * speed;
+    Ok(format!(
+        "{}: {batch} x {sequence} tokens a step on {threads} threads: {seconds:.3} s a step, {} tokens/s, {}FLOP/s (6N + 12LTd)\n",
+        args.model,
+        rounded(speed),
+        rounded(flops)
+    ))
+}
+
+/// What this machine has.
+pub fn doctor() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut text = format!("redpajama-train {}\ncores        {cores}\n", env!("CARGO_PKG_VERSION"));
+    text += &format!("vectors      {:?}\n", pulp::Arch::new());
+    if let Ok(info) = std::fs::read_to_string("/proc/meminfo") {
+        for (name, word) in [("MemTotal:", "memory"), ("MemAvailable:", "available")] {
+            let kib =
+                info.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<f64>().ok());
+            if let Some(kib) = kib {
+                text += &format!("{word:<13}{}\n", bytes(kib * 1024.0));
+            }
+        }
+    }
+    text + "devices      cpu (f32)\n"
+}

@@ -1,0 +1,406 @@
+//! The shape of a model: presets, and Hugging Face's `config.json` in both of its dialects.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::device::Gelu;
+use crate::failure::{Failure, Result};
+
+/// A GPT-NeoX model without its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Rows of the embedding and of the head, padding included.
+    pub vocab_size: usize,
+    /// Numbers of the residual stream.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Heads of attention; each has `hidden_size / num_attention_heads` numbers.
+    pub num_attention_heads: usize,
+    /// Numbers within the perceptron.
+    pub intermediate_size: usize,
+    /// The longest sequence.
+    pub max_position_embeddings: usize,
+    /// Whether attention and perceptron read the same stream (Pythia) or one after the other (INCITE).
+    pub use_parallel_residual: bool,
+    /// The share of a head that turns with its position.
+    pub rotary_pct: f64,
+    /// The base of the angles.
+    pub rotary_base: f64,
+    /// What keeps a normalisation from dividing by nothing.
+    pub layer_norm_eps: f64,
+    /// The perceptron's bend.
+    #[serde(with = "act")]
+    pub hidden_act: Gelu,
+    /// The token that ends a document.
+    pub eos_token_id: u32,
+}
+
+/// A model by its name, and what is published of how it was trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Preset {
+    /// What it is called.
+    pub name: &'static str,
+    layers: usize,
+    hidden: usize,
+    heads: usize,
+    vocabulary: usize,
+    sequential: bool,
+    /// The highest learning rate.
+    pub rate: f64,
+    /// Tokens of a step.
+    pub batch_tokens: u64,
+    /// Tokens in all.
+    pub tokens: u64,
+    /// Where its numbers come from, and which are ours.
+    pub source: &'static str,
+}
+
+const INCITE: &str = "shape, learning rate, batch and tokens: the model's card; betas, decay, clipping and warm-up were \
+                      not published: ours are Pythia's";
+const PYTHIA: &str = "the Pythia suite's published configurations";
+
+const fn pythia(
+    name: &'static str,
+    layers: usize,
+    hidden: usize,
+    heads: usize,
+    vocabulary: usize,
+    rate: f64,
+) -> Preset {
+    // 143,000 steps of 1,024 sequences of 2,048 tokens.
+    let (batch_tokens, tokens) = (2_097_152, 143_000 * 2_097_152);
+    Preset { name, layers, hidden, heads, vocabulary, sequential: false, rate, batch_tokens, tokens, source: PYTHIA }
+}
+
+/// The models that have a name here.
+pub const PRESETS: [Preset; 12] = [
+    Preset {
+        name: "incite-3b",
+        layers: 32,
+        hidden: 2560,
+        heads: 32,
+        vocabulary: 50_432,
+        sequential: true,
+        rate: 1.6e-4,
+        batch_tokens: 4_194_304,
+        tokens: 800_000_000_000,
+        source: INCITE,
+    },
+    Preset {
+        name: "incite-7b",
+        layers: 32,
+        hidden: 4096,
+        heads: 32,
+        vocabulary: 50_432,
+        sequential: true,
+        rate: 1.2e-4,
+        batch_tokens: 4_194_304,
+        tokens: 1_001_000_000_000,
+        source: INCITE,
+    },
+    pythia("pythia-14m", 6, 128, 4, 50_304, 1e-3),
+    pythia("pythia-31m", 6, 256, 8, 50_304, 1e-3),
+    pythia("pythia-70m", 6, 512, 8, 50_304, 1e-3),
+    pythia("pythia-160m", 12, 768, 12, 50_304, 6e-4),
+    pythia("pythia-410m", 24, 1024, 16, 50_304, 3e-4),
+    pythia("pythia-1b", 16, 2048, 8, 50_304, 2.5e-4),
+    pythia("pythia-1.4b", 24, 2048, 16, 50_304, 2e-4),
+    pythia("pythia-2.8b", 32, 2560, 32, 50_304, 1.6e-4),
+    pythia("pythia-6.9b", 32, 4096, 32, 50_432, 1.2e-4),
+    pythia("pythia-12b", 36, 5120, 40, 50_688, 1.2e-4),
+];
+
+impl Preset {
+    /// The preset of a name.
+    pub fn find(name: &str) -> Option<&'static Preset> {
+        PRESETS.iter().find(|preset| preset.name == name)
+    }
+
+    /// Its shape. The perceptron bends by tanh, as GPT-NeoX does where it fuses bias and bend.
+    pub fn config(&self) -> Config {
+        Config {
+            vocab_size: self.vocabulary,
+            hidden_size: self.hidden,
+            num_hidden_layers: self.layers,
+            num_attention_heads: self.heads,
+            intermediate_size: 4 * self.hidden,
+            max_position_embeddings: 2048,
+            use_parallel_residual: !self.sequential,
+            rotary_pct: if self.sequential { 1.0 } else { 0.25 },
+            rotary_base: 10_000.0,
+            layer_norm_eps: 1e-5,
+            hidden_act: Gelu::Tanh,
+            eos_token_id: 0,
+        }
+    }
+}
+
+/// The bend's names in Hugging Face's files.
+mod act {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::device::Gelu;
+
+    pub fn of(name: &str) -> Option<Gelu> {
+        match name {
+            "gelu" => Some(Gelu::Erf),
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Some(Gelu::Tanh),
+            _ => None,
+        }
+    }
+
+    pub fn name(gelu: Gelu) -> &'static str {
+        match gelu {
+            Gelu::Erf => "gelu",
+            Gelu::Tanh => "gelu_pytorch_tanh",
+        }
+    }
+
+    pub fn serialize<S: Serializer>(gelu: &Gelu, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(name(*gelu))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Gelu, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        of(&word).ok_or_else(|| D::Error::custom(format!("`{word}` is none of gelu, gelu_new, gelu_pytorch_tanh")))
+    }
+}
+
+/// `config.json` as far as it says what is computed. Both dialects: `rope_parameters` of
+/// transformers 5, `rotary_pct` and `rotary_emb_base` of those before.
+#[derive(Deserialize)]
+struct File {
+    model_type: Option<String>,
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    max_position_embeddings: usize,
+    use_parallel_residual: Option<bool>,
+    rotary_pct: Option<f64>,
+    rotary_emb_base: Option<f64>,
+    rope_theta: Option<f64>,
+    rope_parameters: Option<Rope>,
+    rope_scaling: Option<Value>,
+    layer_norm_eps: Option<f64>,
+    hidden_act: Option<String>,
+    attention_bias: Option<bool>,
+    tie_word_embeddings: Option<bool>,
+    eos_token_id: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Rope {
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    rope_type: Option<String>,
+}
+
+impl Config {
+    /// How many numbers of a head turn with their position.
+    pub fn turned(&self) -> usize {
+        let width = self.hidden_size / self.num_attention_heads;
+        // As Hugging Face and GPT-NeoX cut it: toward zero.
+        (width as f64 * self.rotary_pct) as usize
+    }
+
+    /// How many numbers its weights are.
+    pub fn parameters(&self) -> u64 {
+        crate::weights::specs(self).iter().map(|spec| spec.count() as u64).sum()
+    }
+
+    /// Reads `config.json`, or the one in a folder.
+    pub fn read(path: &Path) -> Result<Config> {
+        let path = if path.is_dir() { path.join("config.json") } else { path.to_path_buf() };
+        let bytes = std::fs::read(&path).map_err(Failure::io("cannot read", &path))?;
+        let said = |message: String| Failure::configuration(format!("{}: {message}", path.display()));
+        let file: File = serde_json::from_slice(&bytes).map_err(|error| said(error.to_string()))?;
+        if let Some(kind) = file.model_type.as_deref().filter(|kind| *kind != "gpt_neox") {
+            return Err(said(format!("a model of type `{kind}`")).hint("models of type `gpt_neox` are known"));
+        }
+        let rope = file.rope_parameters.as_ref();
+        let kind = rope.and_then(|rope| rope.rope_type.as_deref()).unwrap_or("default");
+        if kind != "default" || file.rope_scaling.as_ref().is_some_and(|scaling| !scaling.is_null()) {
+            return Err(said("positions that are scaled are not known".into()));
+        }
+        if file.attention_bias == Some(false) {
+            return Err(said("attention without biases is not known".into()));
+        }
+        if file.tie_word_embeddings == Some(true) {
+            return Err(said("a head tied to the embedding is not known".into()));
+        }
+        let act = file.hidden_act.as_deref().unwrap_or("gelu");
+        let Some(hidden_act) = act::of(act) else {
+            return Err(said(format!("hidden_act `{act}`")).hint("known are gelu, gelu_new and gelu_pytorch_tanh"));
+        };
+        let config = Config {
+            vocab_size: file.vocab_size,
+            hidden_size: file.hidden_size,
+            num_hidden_layers: file.num_hidden_layers,
+            num_attention_heads: file.num_attention_heads,
+            intermediate_size: file.intermediate_size,
+            max_position_embeddings: file.max_position_embeddings,
+            use_parallel_residual: file.use_parallel_residual.unwrap_or(true),
+            rotary_pct: rope.and_then(|rope| rope.partial_rotary_factor).or(file.rotary_pct).unwrap_or(0.25),
+            rotary_base: rope
+                .and_then(|rope| rope.rope_theta)
+                .or(file.rotary_emb_base)
+                .or(file.rope_theta)
+                .unwrap_or(10_000.0),
+            layer_norm_eps: file.layer_norm_eps.unwrap_or(1e-5),
+            hidden_act,
+            eos_token_id: file.eos_token_id.unwrap_or(0),
+        };
+        config.check().map_err(said)?;
+        Ok(config)
+    }
+
+    /// What its numbers must be to each other.
+    pub fn check(&self) -> Result<(), String> {
+        let whole = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ];
+        if let Some((name, value)) = whole.iter().find(|(_, value)| *value == 0 || *value > 1 << 28) {
+            return Err(format!("{name} is {value}"));
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let (size, heads) = (self.hidden_size, self.num_attention_heads);
+            return Err(format!("hidden_size {size} does not divide into {heads} heads"));
+        }
+        if !(0.0..=1.0).contains(&self.rotary_pct) || !self.turned().is_multiple_of(2) {
+            let turned = self.turned();
+            return Err(format!(
+                "rotary_pct {}: {turned} numbers of a head would turn, not an even number",
+                self.rotary_pct
+            ));
+        }
+        if !(self.rotary_base > 1.0 && self.rotary_base.is_finite()) {
+            return Err(format!("the base of positions is {}", self.rotary_base));
+        }
+        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
+            return Err(format!("layer_norm_eps is {}", self.layer_norm_eps));
+        }
+        if self.eos_token_id as usize >= self.vocab_size {
+            return Err(format!("eos_token_id {} is not below vocab_size {}", self.eos_token_id, self.vocab_size));
+        }
+        Ok(())
+    }
+
+    /// `config.json` for Hugging Face, old and new readers alike; `dtype` as its weights are stored.
+    pub fn to_json(&self, dtype: &str) -> Value {
+        json!({
+            "architectures": ["GPTNeoXForCausalLM"],
+            "attention_bias": true,
+            "attention_dropout": 0.0,
+            "bos_token_id": self.eos_token_id,
+            "classifier_dropout": 0.1,
+            "dtype": dtype,
+            "eos_token_id": self.eos_token_id,
+            "hidden_act": act::name(self.hidden_act),
+            "hidden_dropout": 0.0,
+            "hidden_size": self.hidden_size,
+            "initializer_range": 0.02,
+            "intermediate_size": self.intermediate_size,
+            "layer_norm_eps": self.layer_norm_eps,
+            "max_position_embeddings": self.max_position_embeddings,
+            "model_type": "gpt_neox",
+            "num_attention_heads": self.num_attention_heads,
+            "num_hidden_layers": self.num_hidden_layers,
+            "rope_parameters": {
+                "partial_rotary_factor": self.rotary_pct,
+                "rope_theta": self.rotary_base,
+                "rope_type": "default",
+            },
+            "rotary_emb_base": self.rotary_base,
+            "rotary_pct": self.rotary_pct,
+            "tie_word_embeddings": false,
+            "torch_dtype": dtype,
+            "use_cache": true,
+            "use_parallel_residual": self.use_parallel_residual,
+            "vocab_size": self.vocab_size,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_have_the_published_sizes() {
+        // The models' cards, in numbers of weights.
+        let known = [
+            ("incite-3b", 2_775_864_320),
+            ("incite-7b", 6_857_302_016),
+            ("pythia-14m", 14_067_712),
+            ("pythia-31m", 30_494_720),
+            ("pythia-70m", 70_426_624),
+            ("pythia-160m", 162_322_944),
+            ("pythia-410m", 405_334_016),
+            ("pythia-1b", 1_011_781_632),
+            ("pythia-1.4b", 1_414_647_808),
+            ("pythia-2.8b", 2_775_208_960),
+            ("pythia-6.9b", 6_857_302_016),
+            ("pythia-12b", 11_846_072_320),
+        ];
+        for (name, parameters) in known {
+            let config = Preset::find(name).unwrap().config();
+            assert_eq!((config.parameters(), config.check()), (parameters, Ok(())), "{name}");
+        }
+        assert_eq!(known.len(), PRESETS.len());
+    }
+
+    fn read(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), text).unwrap();
+        Config::read(folder.path())
+    }
+
+    #[test]
+    fn both_dialects_say_the_same() {
+        let shape = r#""model_type": "gpt_neox", "vocab_size": 96, "hidden_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "intermediate_size": 256, "max_position_embeddings": 64"#;
+        let old = format!(r#"{{{shape}, "rotary_pct": 0.5, "rotary_emb_base": 5000, "torch_dtype": "float16"}}"#);
+        let new = format!(
+            r#"{{{shape}, "rope_parameters": {{"rope_theta": 5000.0, "partial_rotary_factor": 0.5, "rope_type": "default"}}}}"#
+        );
+        let (old, new) = (read(&old).unwrap(), read(&new).unwrap());
+        assert_eq!(old, new);
+        assert_eq!((old.turned(), old.hidden_act, old.use_parallel_residual), (8, Gelu::Erf, true));
+        let written = read(&old.to_json("float32").to_string()).unwrap();
+        assert_eq!(written, old);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let good = Preset::find("pythia-14m").unwrap().config().to_json("float32");
+        for (key, value, word) in [
+            ("model_type", json!("llama"), "llama"),
+            ("hidden_act", json!("relu"), "relu"),
+            ("tie_word_embeddings", json!(true), "tied"),
+            ("attention_bias", json!(false), "biases"),
+            ("num_attention_heads", json!(5), "5 heads"),
+            ("num_hidden_layers", json!(0), "num_hidden_layers is 0"),
+            ("rope_scaling", json!({"type": "linear"}), "scaled"),
+            ("rope_parameters", json!({"partial_rotary_factor": 0.1}), "even"),
+            ("eos_token_id", json!(60_000), "eos_token_id"),
+            ("hidden_size", json!("big"), "invalid type"),
+        ] {
+            let mut changed = good.clone();
+            changed[key] = value;
+            let failure = read(&changed.to_string()).unwrap_err();
+            assert!(failure.message.contains(word), "{key}: {failure}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Models as Hugging Face has them: a folder with `config.json`, weights in one file or several, and
+//! the files of a tokenizer.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use corpus::store::Store;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::cpu::Float;
+use crate::failure::{Failure, Result};
+use crate::tensors::{self, Entry, Stored, TensorFile};
+use crate::weights::{Weights, specs};
+
+/// The file of weights that are in one.
+pub const WEIGHTS: &str = "model.safetensors";
+/// What says in which file each tensor is.
+const INDEX: &str = "model.safetensors.index.json";
+/// What a folder may have of its tokenizer.
+const TOKENIZER: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+
+#[derive(Serialize, Deserialize)]
+struct Index {
+    metadata: serde_json::Value,
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The shape and the weights of a folder.
+pub fn read<F: Float>(folder: &Path) -> Result<(Config, Weights<Vec<F>>)> {
+    let config = Config::read(folder)?;
+    let weights = read_weights(folder, &config)?;
+    Ok((config, weights))
+}
+
+/// The weights of a folder, for a model of this shape.
+pub fn read_weights<F: Float>(folder: &Path, config: &Config) -> Result<Weights<Vec<F>>> {
+    let mut files = open(folder)?;
+    let mut failed = None;
+    let weights = specs(config).map(|spec| {
+        if failed.is_some() {
+            return Vec::new();
+        }
+        let read = match find(&mut files, &spec.name) {
+            None => Err(Failure::configuration(format!("{} has no tensor `{}`", folder.display(), spec.name))
+                .hint("its weights are not those of a GPT-NeoX model with this many layers")),
+            Some((_, name, shape)) if shape != spec.shape => Err(Failure::configuration(format!(
+                "{}: `{name}` is {shape:?}, the configuration asks for {:?}",
+                folder.display(),
+                spec.shape
+            ))
+            .hint("the weights belong to another model: check `config.json`, or what `model` names")),
+            Some((file, name, _)) => file.read(&name),
+        };
+        read.unwrap_or_else(|failure| {
+            failed = Some(failure);
+            Vec::new()
+        })
+    });
+    failed.map_or(Ok(weights), Err)
+}
+
+/// The file, name and shape of a tensor: the head is `lm_head` in the memory of newer libraries.
+fn find<'f>(files: &'f mut [TensorFile], name: &str) -> Option<(&'f mut TensorFile, String, Vec<usize>)> {
+    let other = name.replace("embed_out.", "lm_head.");
+    for file in files {
+        for name in [name, &other] {
+            if let Some(shape) = file.shape(name).map(<[usize]>::to_vec) {
+                return Some((file, name.to_owned(), shape));
+            }
+        }
+    }
+    None
+}
+
+fn open(folder: &Path) -> Result<Vec<TensorFile>> {
+    let index = folder.join(INDEX);
+    if !index.is_file() {
+        let whole = folder.join(WEIGHTS);
+        if !whole.is_file() {
+            let message = format!("{} has neither {WEIGHTS} nor {INDEX}", folder.display());
+            let old =
+                folder.join("pytorch_model.bin").is_file() || folder.join("pytorch_model.bin.index.json").is_file();
+            return Err(Failure::configuration(message).hint(match old {
+                true => "its weights are pickled: save them with `safe_serialization=True` first",
+                false => "name the folder of a model in Hugging Face's form, or of a checkpoint",
+            }));
+        }
+        return Ok(vec![TensorFile::open(&whole)?]);
+    }
+    let bytes = std::fs::read(&index).map_err(Failure::io("cannot read", &index))?;
+    let parsed: Index =
+        serde_json::from_slice(&bytes).map_err(|error| Failure::damaged(&index, format!("no index: {error}")))?;
+    let mut names: Vec<&String> = parsed.weight_map.values().collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().map(|name| TensorFile::open(&folder.join(name))).collect()
+}
+
+/// What is written of a model.
+pub struct Export<'a, F> {
+    /// Its shape.
+    pub config: &'a Config,
+    /// Its weights.
+    pub weights: &'a Weights<Vec<F>>,
+    /// How they are stored.
+    pub stored: Stored,
+    /// Bytes of a file, at most, unless one tensor has more.
+    pub file_bytes: u64,
+    /// A `tokenizer.json`, or a folder with one.
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// Writes a folder that transformers loads. It is whole when `config.json` is there.
+pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
+    let mut files: Vec<Vec<Entry<'_, F>>> = vec![Vec::new()];
+    let (mut bytes, mut total) = (0, 0);
+    for (spec, numbers) in specs(export.config).iter().zip(export.weights.iter()) {
+        let own = (numbers.len() * export.stored.bytes()) as u64;
+        if bytes > 0 && bytes + own > export.file_bytes {
+            files.push(Vec::new());
+            bytes = 0;
+        }
+        (bytes, total) = (bytes + own, total + own);
+        let entry = Entry { name: spec.name.clone(), shape: spec.shape.clone(), numbers };
+        if let Some(file) = files.last_mut() {
+            file.push(entry);
+        }
+    }
+    let mut weight_map = BTreeMap::new();
+    let count = files.len();
+    for (number, entries) in files.iter().enumerate() {
+        let name = match count {
+            1 => WEIGHTS.to_owned(),
+            _ => format!("model-{:05}-of-{count:05}.safetensors", number + 1),
+        };
+        tensors::write(store, &name, entries, export.stored)?;
+        weight_map.extend(entries.iter().map(|entry| (entry.name.clone(), name.clone())));
+    }
+    let put = |name: &str, value: &serde_json::Value| store.write(name, format!("{value:#}\n").as_bytes());
+    if count > 1 {
+        let index = Index { metadata: json!({"total_size": total}), weight_map };
+        put(INDEX, &json!(index))?;
+    }
+    if let Some(tokenizer) = &export.tokenizer {
+        put_tokenizer(store, tokenizer)?;
+    }
+    let end = export.config.eos_token_id;
+    put("generation_config.json", &json!({"_from_model_config": true, "bos_token_id": end, "eos_token_id": end}))?;
+    put("config.json", &export.config.to_json(export.stored.name()))?;
+    Ok(())
+}
+
+fn put_tokenizer(store: &Store, from: &Path) -> Result<()> {
+    let copy = |path: &Path, name: &str| -> Result<()> {
+        let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+        store.write(name, &bytes)?;
+        Ok(())
+    };
+    if from.is_dir() {
+        for name in TOKENIZER {
+            let path = from.join(name);
+            if path.is_file() {
+                copy(&path, name)?;
+            }
+        }
+    } else {
+        copy(from, TOKENIZER[0])?;
+    }
+    if !store.has(TOKENIZER[1]) {
+        // Without it transformers does not know which class reads the file.
+        let said = json!({"tokenizer_class": "PreTrainedTokenizerFast"});
+        store.write(TOKENIZER[1], format!("{said:#}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+    use crate::weights::start;
+
+    fn small() -> Config {
+        let preset = Preset::find("pythia-14m").unwrap();
+        Config {
+            vocab_size: 50,
+            hidden_size: 8,
+            num_hidden_layers: 2,
+            intermediate_size: 12,
+            rotary_pct: 1.0,
+            ..preset.config()
+        }
+    }
+
+    #[test]
+    fn what_is_exported_is_imported_in_one_file_or_several() {
+        let config = small();
+        let weights = start::<f32>(&config, 3);
+        for file_bytes in [u64::MAX, 3000, 1] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::create(folder.path()).unwrap();
+            let export =
+                Export { config: &config, weights: &weights, stored: Stored::F32, file_bytes, tokenizer: None };
+            write(&store, &export).unwrap();
+            assert_eq!(store.has(INDEX), file_bytes < u64::MAX);
+            let (read_config, read) = read::<f32>(folder.path()).unwrap();
+            assert_eq!(read_config, config);
+            assert!(read.iter().eq(weights.iter()));
+        }
+    }
+
+    #[test]
+    fn weights_of_another_shape_are_refused() {
+        let config = small();
+        let weights = start::<f32>(&config, 3);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let export =
+            Export { config: &config, weights: &weights, stored: Stored::F32, file_bytes: 3000, tokenizer: None };
+        write(&store, &export).unwrap();
+        for (config, words) in [
+            (
+                Config { vocab_size: 51, ..config.clone() },
+                "`gpt_neox.embed_in.weight` is [50, 8], the configuration asks for [51, 8]",
+            ),
+            (Config { num_hidden_layers: 3, ..config.clone() }, "no tensor `gpt_neox.layers.2.input_layernorm.weight`"),
+        ] {
+            let failure = read_weights::<f32>(folder.path(), &config).unwrap_err();
+            assert!(failure.message.contains(words), "{failure}");
+        }
+        let index: Index = serde_json::from_slice(&store.read(INDEX).unwrap()).unwrap();
+        let name = &index.weight_map["embed_out.weight"];
+        std::fs::remove_file(store.path(name)).unwrap();
+        let failure = read::<f32>(folder.path()).unwrap_err();
+        assert!(failure.message.contains(name), "{failure}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Text from a model, one token after another, with the keys and values of what came before kept.
+
+use crate::cpu::Float;
+use crate::device::{Device, Into, Shape};
+use crate::failure::{Failure, Result};
+use crate::model::{Inference, Model};
+use crate::weights::{Weights, unit};
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// 0 takes the likeliest; 1 draws as the model says; more is bolder.
+    pub temperature: f64,
+    /// Only among so many of the likeliest; 0 for all.
+    pub top_k: usize,
+    /// Only among the likeliest that together have this probability; 1 for all.
+    pub top_p: f64,
+    /// What chance is drawn from.
+    pub seed: u64,
+}
+
+impl Choice {
+    /// The `number`-th token, given the logits of all.
+    pub fn choose<F: Float>(&self, logits: &[F], number: u64) -> u32 {
+        let mut ranked: Vec<u32> = (0..logits.len() as u32).collect();
+        let logit = |token: &u32| logits[*token as usize].f64();
+        // Among equals the lower id; what is not a number comes last.
+        ranked.sort_by(|a, b| {
+            let order = logit(b).partial_cmp(&logit(a)).unwrap_or_else(|| logit(a).is_nan().cmp(&logit(b).is_nan()));
+            order.then(a.cmp(b))
+        });
+        if self.temperature <= 0.0 {
+            return ranked.first().copied().unwrap_or(0);
+        }
+        if self.top_k > 0 {
+            ranked.truncate(self.top_k);
+        }
+        let highest = ranked.first().map_or(0.0, logit);
+        let weights: Vec<f64> =
+            ranked.iter().map(|token| libm::exp((logit(token) - highest) / self.temperature)).collect();
+        let all: f64 = weights.iter().filter(|weight| weight.is_finite()).sum();
+        let mut kept = 0;
+        let mut mass = 0.0;
+        while kept < weights.len() && weights[kept].is_finite() && (kept == 0 || mass < self.top_p * all) {
+            mass += weights[kept];
+            kept += 1;
+        }
+        let mut left = unit(self.seed, number) * mass;
+        for (token, weight) in ranked.iter().zip(&weights[..kept]) {
+            left -= weight;
+            if left < 0.0 {
+                return *token;
+            }
+        }
+        ranked[kept.max(1) - 1]
+    }
+}
+
+/// One text that grows.
+pub struct Text<'m, 'd, D: Device> {
+    model: &'m Model<'d, D>,
+    weights: &'m Weights<D::Tensor>,
+    /// Of each layer, the queries, keys and values of all tokens so far.
+    cache: Vec<D::Tensor>,
+    used: usize,
+    longest: usize,
+    one: Option<(usize, Inference<D>)>,
+}
+
+impl<'m, 'd, D: Device> Text<'m, 'd, D> {
+    /// An empty text with room for so many tokens.
+    pub fn new(model: &'m Model<'d, D>, weights: &'m Weights<D::Tensor>, longest: usize) -> Result<Text<'m, 'd, D>> {
+        let most = model.config().max_position_embeddings;
+        if longest > most {
+            return Err(Failure::usage(format!("{longest} tokens are too many: the model's longest text is {most}"))
+                .hint("ask for fewer, or shorten the prompt"));
+        }
+        let one = 3 * model.config().hidden_size;
+        let cache = weights.blocks.iter().map(|_| model.device().zeros(longest * one)).collect();
+        Ok(Text { model, weights, cache, used: 0, longest, one: None })
+    }
+
+    /// Appends tokens; the logits of what comes next.
+    pub fn extend(&mut self, tokens: &[u32]) -> Result<Vec<D::Scalar>> {
+        let config = self.model.config();
+        let (d, vocabulary) = (config.hidden_size, config.vocab_size);
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+            return Err(Failure::usage(format!("token {token} is not below the model's {vocabulary}")));
+        }
+        let count = tokens.len();
+        if count == 0 || self.used + count > self.longest {
+            return Err(Failure::usage(format!("no room for {count} tokens after {}", self.used)));
+        }
+        let device = self.model.device();
+        let (_, room) = match self.one.take() {
+            Some(own) if own.0 == count => self.one.insert(own),
+            _ => self.one.insert((count, self.model.inference(count))),
+        };
+        self.model.extend(self.weights, tokens, self.used, &mut self.cache, room);
+        self.used += count;
+        let shape = Shape { at: count - 1, count: 1, ins: d, outs: vocabulary };
+        device.linear(&room.last, &self.weights.head, None, shape, Into::Set, &mut room.logits);
+        let mut logits = vec![D::Scalar::default(); vocabulary];
+        device.read(&room.logits, &mut logits);
+        Ok(logits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_keep_to_their_bounds() {
+        let logits = [0.0f32, 3.0, 2.0, f32::NAN, 3.0, -1.0];
+        let choice = |temperature, top_k, top_p| Choice { temperature, top_k, top_p, seed: 5 };
+        let drawn = |choice: Choice| {
+            let mut drawn: Vec<u32> = (0..300).map(|number| choice.choose(&logits, number)).collect();
+            drawn.sort_unstable();
+            drawn.dedup();
+            drawn
+        };
+        assert_eq!(drawn(choice(0.0, 0, 1.0)), [1]);
+        assert_eq!(drawn(choice(1.0, 1, 1.0)), [1]);
+        assert_eq!(drawn(choice(1.0, 2, 1.0)), [1, 4]);
+        assert_eq!(drawn(choice(1.0, 0, 0.5)), [1, 4]);
+        assert_eq!(drawn(choice(5.0, 0, 1.0)), [0, 1, 2, 4, 5]);
+        assert_eq!(choice(1.0, 0, 1.0).choose(&[f32::NAN; 3], 0), 0);
+    }
+
+    #[test]
+    fn draws_are_as_likely_as_they_should_be() {
+        let choice = Choice { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 1 };
+        let logits = [libm::log(0.7), libm::log(0.2), libm::log(0.1)];
+        let count = (0..10_000).filter(|number| choice.choose(&logits, *number) == 0).count();
+        assert!((6800..7200).contains(&count), "{count}");
+    }
+}

@@ -1,0 +1,25 @@
+//! `redpajama-train`: GPT-NeoX models trained from token shards.
+//!
+//! The model is written once, forward and backward, over a [`device::Device`]; [`cpu::Cpu`] is the one
+//! that is exact and runs everywhere. This crate stands on `corpus` alone: it never compiles Parquet,
+//! a cloud client or a source.
+
+pub mod checkpoint;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod cpu;
+pub mod data;
+pub mod device;
+pub mod evaluate;
+pub mod failure;
+pub mod folder;
+pub mod generate;
+pub mod learner;
+pub mod model;
+pub mod pretrain;
+pub mod report;
+pub mod spec;
+pub mod tensors;
+pub mod weights;
+pub mod yaml;

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""From shards to a model that other software loads: trains on a corpus, and checks what comes of it.
+
+    redpajama build pipelines/sample.yaml
+    trainer/prove.py --train target/release/redpajama-train --corpus out/sample
+
+The loss of the last steps must lie well below the entropy of single tokens, in training and on windows
+that were held out; a run that is killed must end with the bits of one that is not; the exported folder
+must hold the run's weights. With `--transformers PYTHON`, an interpreter that has torch and transformers
+loads it and must give the same tokens.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent
+
+
+def tokens_of(path):
+    """The tokens of a shard of 16-bit ids."""
+    data = path.read_bytes()
+    return struct.unpack(f"<{len(data) // 2}H", data)
+
+
+def entropy(tokens):
+    """Nats of a token that is drawn by how often each occurs."""
+    counts = {}
+    for token in tokens:
+        counts[token] = counts.get(token, 0) + 1
+    return -sum(n / len(tokens) * math.log(n / len(tokens)) for n in counts.values())
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"error: {' '.join(map(str, command))}\n{done.stderr}")
+    return done.stdout
+
+
+def steps(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line], [line for line in lines if "held_out" in line]
+
+
+def demand(holds, words):
+    print(("holds: " if holds else "FAILS: ") + words)
+    if not holds:
+        sys.exit(1)
+
+
+def compare(python, folder, ids, ours):
+    """What transformers goes on with, greedily, from the exported folder."""
+    program = (
+        "import sys, torch; from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)\n"
+        "AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "ids = [int(i) for i in sys.argv[2].split(',')]\n"
+        "out = model.generate(torch.tensor([ids]), max_new_tokens=int(sys.argv[3]), do_sample=False, eos_token_id=0, pad_token_id=0)\n"
+        "print(','.join(str(int(i)) for i in out[0][len(ids):] if int(i)))\n"
+    )
+    theirs = run(python, "-c", program, folder, ids, 24).strip().splitlines()[-1]
+    demand(theirs == ours, f"transformers goes on with the same tokens: {theirs}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", default="target/release/redpajama-train")
+    parser.add_argument("--corpus", type=pathlib.Path, default=pathlib.Path("out/sample"))
+    parser.add_argument("--tokenizer", default="tests/slices/tokenizer.json")
+    parser.add_argument("--transformers", metavar="PYTHON")
+    args = parser.parse_args()
+    scratch = pathlib.Path(tempfile.mkdtemp())
+    try:
+        prove(args, scratch)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def prove(args, scratch):
+    config, whole, pieces = HERE / "sample.yaml", scratch / "whole", scratch / "pieces"
+    given = ["--set", f"data.from={args.corpus}"]
+    pretrain = [args.train, "pretrain", config, *given, "--output"]
+    begin = time.monotonic()
+    run(*pretrain, whole)
+    told, held = steps(whole)
+    seconds = time.monotonic() - begin
+    print(f"{len(told)} steps in {seconds:.0f} s, {told[-1]['tokens'] / seconds:.0f} tokens/s")
+
+    catalog = json.loads((args.corpus / "catalog.json").read_text())
+    shards = [args.corpus / shard["bin"]["name"] for entry in catalog["slices"].values() for shard in entry["shards"]]
+    bound = entropy([token for shard in shards for token in tokens_of(shard)])
+    last = sum(line["loss"] for line in told[-20:]) / 20
+    demand(last < bound - 1, f"the last steps' loss is {last:.3f}, the entropy of single tokens {bound:.3f}")
+    table = held[-1]["held_out"].values()
+    unseen = sum(row["loss"] * row["tokens"] for row in table) / sum(row["tokens"] for row in table)
+    demand(unseen < bound, f"the loss of held-out windows is {unseen:.3f}")
+    print(run(args.train, "eval", whole, "--config", config, *given).rstrip())
+
+    # Killed somewhere in the middle, by the clock.
+    process = subprocess.Popen([str(part) for part in [*pretrain, pieces]], stderr=subprocess.DEVNULL)
+    time.sleep(seconds * 0.6)
+    process.kill()
+    process.wait()
+    run(*pretrain, pieces)
+    name = "checkpoints/step-000000300/model.safetensors"
+    demand((whole / name).read_bytes() == (pieces / name).read_bytes(), "killed and resumed, it has the same weights")
+
+    exported = scratch / "exported"
+    run(args.train, "export", whole, "--output", exported, "--tokenizer", args.tokenizer)
+    ids = "100,200,300"
+    ours = run(args.train, "generate", exported, "--ids", ids, "--tokens", 24).strip()
+    demand(ours == run(args.train, "generate", whole, "--ids", ids, "--tokens", 24).strip(), f"exported, it goes on with {ours}")
+    if args.transformers:
+        compare(args.transformers, exported, ids, ours)
+    else:
+        print("transformers was not asked (--transformers PYTHON)")
+
+
+main()

@@ -1,0 +1,190 @@
+//! What a run says: to people on standard error, to programs in `metrics.jsonl`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use corpus::store::Store;
+use serde_json::{Value, json};
+
+use crate::data::Data;
+use crate::evaluate::Held;
+use crate::failure::{Failure, Result};
+use crate::learner::{Learned, Skip};
+use crate::spec::RunPlan;
+
+/// The file of what happened, in a run's folder.
+pub const METRICS: &str = "metrics.jsonl";
+
+/// Writes a line to standard error, for people who watch.
+pub fn say(line: &str) {
+    // Whoever closed our standard error does not want to hear.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A number with its thousands apart: `1,234,567`.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A large number in three digits: `1.23 B`.
+pub fn rounded(value: f64) -> String {
+    for (unit, name) in [(1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")] {
+        if value >= unit {
+            return format!("{:.2}{name}", value / unit);
+        }
+    }
+    format!("{value:.0}")
+}
+
+/// Bytes as people say them.
+pub fn bytes(value: f64) -> String {
+    for (unit, name) in [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")] {
+        if value >= unit as f64 {
+            return format!("{:.1} {name}", value / unit as f64);
+        }
+    }
+    format!("{:.1} KiB", value / 1024.0)
+}
+
+/// A span of time as people say it.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+/// What is about to be done.
+pub fn about(plan: &RunPlan, data: &Data, threads: usize, output: &Path) {
+    let config = &plan.spec.model.config;
+    let residual = if config.use_parallel_residual { "parallel" } else { "sequential" };
+    say(&format!(
+        "model    {} parameters: {} layers, {} wide, {} heads, {residual} residual, vocabulary {}",
+        rounded(config.parameters() as f64),
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.num_attention_heads,
+        number(config.vocab_size as u64)
+    ));
+    if let Some(preset) = plan.spec.model.preset {
+        say(&format!("         {}: {}", preset.name, preset.source));
+    }
+    say(&format!(
+        "run      {} steps of {} sequences of {} tokens: {} tokens, in {}",
+        number(plan.steps),
+        number(plan.batch),
+        number(plan.time as u64),
+        rounded(plan.steps as f64 * plan.step_tokens() as f64),
+        output.display()
+    ));
+    for (at, slice) in data.slices.iter().enumerate() {
+        let epochs = data.order.epochs(at, plan.steps * plan.batch);
+        let (share, held) = (100.0 * data.order.share(at), data.splits[at].held);
+        let tokens = rounded(slice.tokens as f64);
+        say(&format!(
+            "data     {:<16} {tokens:>9} tokens {share:6.2} %  {epochs:.2} epochs  {held} windows held out",
+            slice.name
+        ));
+    }
+    say(&format!("device   cpu, {threads} threads, f32"));
+}
+
+/// The record of a run.
+pub struct Metrics {
+    path: PathBuf,
+    file: File,
+    tokens: u64,
+}
+
+impl Metrics {
+    /// Opens the record of a run that has done so many steps; what it holds of later ones is cut off.
+    pub fn open(output: &Path, done: u64) -> Result<Metrics> {
+        let path = output.join(METRICS);
+        let mut kept = Vec::new();
+        let mut tokens = 0;
+        if let Ok(file) = File::open(&path) {
+            for line in BufReader::new(file).lines() {
+                let line = line.map_err(Failure::io("cannot read", &path))?;
+                // A line that a kill cut short is none.
+                let Ok(value) = serde_json::from_str::<Value>(&line) else { continue };
+                if value["step"].as_u64().is_some_and(|step| step <= done) {
+                    tokens = value["tokens"].as_u64().unwrap_or(tokens);
+                    kept.extend_from_slice(line.as_bytes());
+                    kept.push(b'\n');
+                }
+            }
+        }
+        Store::create(output)?.write(METRICS, &kept)?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("cannot open", &path))?;
+        Ok(Metrics { path, file, tokens })
+    }
+
+    fn put(&mut self, value: &Value) -> Result<()> {
+        writeln!(self.file, "{value}").map_err(Failure::io("cannot write", &self.path))
+    }
+
+    /// Tells of a step: `(seconds it took, seconds that are left)`.
+    pub fn step(
+        &mut self,
+        plan: &RunPlan,
+        data: &Data,
+        step: u64,
+        rate: f64,
+        learned: &Learned,
+        (seconds, left): (f64, f64),
+    ) -> Result<()> {
+        self.tokens += plan.step_tokens();
+        let speed = plan.step_tokens() as f64 / seconds.max(1e-9);
+        let skip = learned.skip.map(|skip| match skip {
+            Skip::Empty => "no target counts".to_owned(),
+            Skip::NotFinite => "not a number".to_owned(),
+            Skip::Spike(above) => format!("{above:.1} deviations above"),
+        });
+        let slices: serde_json::Map<String, Value> = data
+            .slices
+            .iter()
+            .zip(&learned.slices)
+            .filter(|(_, (_, count))| *count > 0)
+            .map(|(slice, (sum, count))| (slice.name.clone(), json!(sum / *count as f64)))
+            .collect();
+        self.put(&json!({
+            "step": step, "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": self.tokens,
+            "counted": learned.counted, "skipped": skip, "slices": slices, "seconds": seconds, "tokens_per_second": speed,
+        }))?;
+        let skip = skip.map_or_else(String::new, |why| format!("  SKIPPED: {why}"));
+        say(&format!(
+            "step {step}/{}  loss {:.4}  gradient {:.3}  rate {rate:.2e}  {} tokens/s  {} tokens  {} left{skip}",
+            plan.steps,
+            learned.loss,
+            learned.norm,
+            rounded(speed),
+            rounded(self.tokens as f64),
+            duration(left)
+        ));
+        Ok(())
+    }
+
+    /// Tells of held-out windows.
+    pub fn held(&mut self, step: u64, all: &[Held]) -> Result<()> {
+        let held: serde_json::Map<String, Value> = all
+            .iter()
+            .map(|held| {
+                let value = json!({"loss": held.loss(), "tokens": held.tokens, "bits_per_byte": held.bits_a_byte()});
+                (held.slice.clone(), value)
+            })
+            .collect();
+        self.put(&json!({"step": step, "tokens": self.tokens, "held_out": held}))
+    }
+}

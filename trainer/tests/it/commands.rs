@@ -1,0 +1,319 @@
+//! Whole commands: trained, killed, resumed, evaluated, exported.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use corpus::catalog::{CATALOG, Catalog, FORMAT};
+use corpus::shard::ShardWriter;
+use corpus::store::Store;
+use corpus::{Counts, Digest};
+use serde_json::json;
+use trainer::cpu::Float;
+use trainer::weights::unit;
+
+const RUN: &str = "
+model: { from: pythia-14m, vocab_size: 32, hidden_size: 16, num_attention_heads: 2,
+         num_hidden_layers: 1, max_position_embeddings: 32 }
+data: { from: corpus, validation: 8 }
+sequence: 16
+batch: 8
+micro: 2
+steps: 20
+optimizer: { rate: 2e-2 }
+checkpoint: { every: 4, keep: 3 }
+";
+
+/// A folder with a corpus of two slices, in which a token tells most of the next.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path().join("corpus")).unwrap();
+        let mut slices = BTreeMap::new();
+        for (number, name) in ["first", "second"].into_iter().enumerate() {
+            let mut writer = ShardWriter::new(&store, &format!("shards/{name}"), 32, 0).unwrap();
+            for document in 0..60u64 {
+                let mut token = 1 + document as u32 % 31;
+                let tokens: Vec<u32> = (0..20)
+                    .map(|at| {
+                        let chance = unit(number as u64 + 1, document * 20 + at);
+                        token = if chance < 0.1 { (chance * 310.0) as u32 } else { (token * 3 + number as u32) % 31 };
+                        token + 1
+                    })
+                    .collect();
+                writer.push(&tokens, true).unwrap();
+            }
+            let sealed = writer.seal(&store).unwrap();
+            let provenance = store.write(&format!("shards/{name}.provenance.parquet"), b"none").unwrap();
+            let counts = Counts { text_bytes: 4000, ..Counts::default() };
+            let shard = json!({
+                "bin": sealed.bin, "idx": sealed.idx, "provenance": provenance,
+                "documents": sealed.documents, "tokens": sealed.tokens,
+            });
+            let entry = json!({"counts": counts, "inputs": [], "documents": [], "dropped": [], "shards": [shard]});
+            slices.insert(name.to_owned(), entry);
+        }
+        let digest = Digest::of(b"something");
+        let catalog: Catalog = serde_json::from_value(json!({
+            "format": FORMAT, "pipeline": "test", "pipeline_digest": digest, "plan": digest, "slices": slices,
+            "tokenizer": {"name": "ours", "digest": digest, "vocab_size": 32, "end_of_document": 0},
+        }))
+        .unwrap();
+        store.write(CATALOG, &serde_json::to_vec(&catalog.sealed()).unwrap()).unwrap();
+        store.leave().unwrap();
+        std::fs::write(folder.path().join("run.yaml"), RUN).unwrap();
+        // Steps that take a while.
+        let slow = RUN.replace("hidden_size: 16", "hidden_size: 64").replace("batch: 8", "batch: 64");
+        std::fs::write(folder.path().join("slow.yaml"), slow).unwrap();
+        Place { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redpajama-train"));
+        command.current_dir(self.folder.path()).args(arguments.split_whitespace());
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn fine(&self, arguments: &str) -> (String, String) {
+        let output = self.run(arguments);
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments}: {said}");
+        (out, said)
+    }
+
+    fn fails(&self, arguments: &str, code: i32, words: &str) {
+        let output = self.run(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {said}");
+        assert!(said.contains(words), "{arguments}: {said}");
+    }
+
+    /// The files of a checkpoint.
+    fn checkpoint(&self, run: &str, step: u64) -> BTreeMap<String, Vec<u8>> {
+        let folder = self.path(run).join(format!("checkpoints/step-{step:09}"));
+        let names = ["model.safetensors", "moments.safetensors", "config.json", "state.json"];
+        names.into_iter().map(|name| (name.to_owned(), read(&folder.join(name)))).collect()
+    }
+
+    /// Runs until a step was told, then sends the process a signal, which finds it some steps on or at
+    /// its end.
+    fn until(&self, run: &str, step: u64, signal: &str) -> Option<i32> {
+        let mut child =
+            self.command(&format!("pretrain slow.yaml --output {run}")).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let told = |line: &String| line.split(['/', ' ']).nth(1).and_then(|word| word.parse().ok()) >= Some(step);
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("step ") && told(line)));
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        lines.for_each(drop);
+        child.wait().unwrap().code()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn losses(place: &Place, run: &str) -> Vec<f64> {
+    let lines = text(&read(&place.path(run).join("metrics.jsonl")));
+    let values = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    values.filter_map(|value| value["loss"].as_f64()).collect()
+}
+
+#[test]
+fn killed_anywhere_it_ends_with_the_same_bits() {
+    let place = Place::new();
+    place.fine("pretrain slow.yaml --output whole --threads 1");
+    let whole = place.checkpoint("whole", 20);
+    let all = losses(&place, "whole");
+    assert_eq!(all.len(), 20);
+    assert!(all[19] < all[0] - 0.5, "{all:?}");
+    // Killed twice, asked to leave twice, interrupted, and on other numbers of threads.
+    for (step, signal, code) in [
+        (2, "-KILL", None),
+        (6, "-TERM", Some(0)),
+        (10, "-KILL", None),
+        (11, "-USR1", Some(0)),
+        (14, "-INT", Some(130)),
+    ] {
+        let ended = place.until("pieces", step, signal);
+        assert!(ended == code || ended == Some(0), "{signal}: {ended:?}");
+    }
+    place.fine("pretrain slow.yaml --output pieces --threads 3");
+    assert!(place.checkpoint("pieces", 20) == whole);
+    assert_eq!(losses(&place, "pieces"), all);
+    // Nothing is left to do, and nothing is done.
+    let (_, said) = place.fine("pretrain slow.yaml --output pieces");
+    assert!(said.contains("going on after step 20") && !said.contains("\nstep "), "{said}");
+    let kept = std::fs::read_dir(place.path("whole/checkpoints")).unwrap().count();
+    assert_eq!(kept, 3);
+}
+
+#[test]
+fn a_crash_while_a_checkpoint_is_written_loses_none() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output whole --set steps=8");
+    let whole = place.checkpoint("whole", 8);
+    for crash in [1, 4, 7, 10, 13, 16, 19, 22, 25] {
+        let run = format!("crash-{crash}");
+        let arguments = format!("pretrain run.yaml --output {run} --set steps=8");
+        let ended = place.command(&arguments).env("REDPAJAMA_CRASH_AT", crash.to_string()).output().unwrap();
+        assert!(!ended.status.success(), "{crash}: {}", text(&ended.stderr));
+        place.fine(&arguments);
+        assert!(place.checkpoint(&run, 8) == whole, "{crash}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run");
+    let whole = place.checkpoint("run", 20);
+    for name in ["model.safetensors", "moments.safetensors", "state.json", "config.json"] {
+        let path = place.path("run/checkpoints/step-000000020").join(name);
+        let mut bytes = read(&path);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let (_, said) = place.fine("pretrain run.yaml --output run");
+        assert!(said.contains(&format!("step-000000020/{name}")), "{said}");
+        assert!(said.contains("going on after step 16"), "{said}");
+        assert!(place.checkpoint("run", 20) == whole, "{name}");
+    }
+    std::fs::remove_file(place.path("run/checkpoints/step-000000020/moments.safetensors")).unwrap();
+    let (_, said) = place.fine("pretrain run.yaml --output run");
+    assert!(said.contains("going on after step 16"), "{said}");
+    for step in [12, 16, 20] {
+        std::fs::write(place.path(&format!("run/checkpoints/step-{step:09}/state.json")), "{").unwrap();
+    }
+    place.fails("pretrain run.yaml --output run", 65, "no checkpoint is whole");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run --set steps=2");
+    for (arguments, code, words) in [
+        ("pretrain run.yaml --output run --set seed=3", 64, "are of another run"),
+        ("pretrain run.yaml --output run --set data.mixture.first=1", 64, "are of another run"),
+        ("pretrain run.yaml --set stepz=3", 64, "did you mean `steps`?"),
+        ("pretrain run.yaml --set model.vocab_size=30", 64, "has 32 tokens, the model 30"),
+        ("pretrain run.yaml --set data.from=nowhere", 64, "nowhere has no catalog.json"),
+        ("pretrain run.yaml --set data.mixture.third=1", 64, "no slice `third`"),
+        ("pretrain run.yaml --set start=corpus", 64, "corpus has neither model.safetensors nor"),
+        ("pretrain nowhere.yaml", 1, "cannot read nowhere.yaml"),
+        ("generate run --ids 1 --tokens 99", 2, "the model's longest text is 32"),
+        ("generate run --ids 40", 2, "token 40 is not below the model's 32"),
+        ("export corpus --output e", 1, "config.json"),
+        ("bench pythia-15m", 64, "did you mean `pythia-14m`?"),
+    ] {
+        place.fails(arguments, code, words);
+    }
+    std::fs::remove_file(place.path("corpus/shards/second.bin")).unwrap();
+    place.fails("pretrain run.yaml", 1, "shards/second.bin");
+    let catalog = text(&read(&place.path("corpus/catalog.json"))).replace("\"second\"", "\"other\"");
+    std::fs::write(place.path("corpus/catalog.json"), catalog).unwrap();
+    place.fails("pretrain run.yaml", 65, "is not as it was sealed");
+}
+
+#[test]
+fn a_run_that_learns_nothing_ends() {
+    let place = Place::new();
+    place.fails(
+        "pretrain run.yaml --output run --set optimizer.rate=1e30 --set guard.abort=3 --set optimizer.clip=0",
+        1,
+        "3 steps in a row were skipped",
+    );
+}
+
+#[test]
+fn a_trained_model_is_evaluated_exported_and_goes_on() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run");
+    let (table, _) = place.fine("eval run --config run.yaml");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((rows[1][0], rows[2][0], rows[1][1]), ("first", "second", "112"), "{table}");
+    assert!(rows[1][2].parse::<f64>().unwrap() < losses(&place, "run")[0], "{table}");
+    let (greedy, _) = place.fine("generate run --ids 5,16 --tokens 8");
+    assert_eq!(place.fine("generate run --ids 5,16 --tokens 8 --threads 1").0, greedy);
+    assert!(greedy.trim().split(',').count() <= 8, "{greedy}");
+    let (drawn, _) = place.fine("generate run --ids 5,16 --tokens 8 --temperature 2 --top-k 20 --top-p 0.95 --seed 4");
+    assert_ne!(drawn, greedy);
+
+    place.fine("export run --output exported --file-size 1");
+    assert_eq!(place.fine("generate exported --ids 5,16 --tokens 8").0, greedy);
+    place.fine("import exported --output imported");
+    assert_eq!(read(&place.path("imported/model.safetensors")), read(&place.path("exported/model.safetensors")));
+    place.fine("export run --output small --dtype bf16");
+    let (small, _) = place.fine("eval small --config run.yaml");
+    let loss = small.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap().parse::<f64>().unwrap();
+    assert!((loss - rows[1][2].parse::<f64>().unwrap()).abs() < 0.05, "{small}{table}");
+    place.fails("export run --output small", 2, "has a model");
+
+    // Where it starts from a model, the first loss is that model's.
+    place.fine("pretrain run.yaml --output more --set start=exported --set seed=9");
+    let (first, ended) = (losses(&place, "more")[0], losses(&place, "run")[19]);
+    assert!((first - ended).abs() < 0.5, "{first} {ended}");
+    place.fails("pretrain run.yaml --output wide --set start=exported --set model.hidden_size=32", 64, "is [32, 16]");
+}
+
+#[test]
+fn what_it_would_take_is_told() {
+    let place = Place::new();
+    let (told, _) = place.fine("plan run.yaml");
+    for words in ["memory", "a checkpoint", "2.56 k tokens", "first", "epochs"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let (told, _) = place.fine("doctor");
+    assert!(told.contains("cores") && told.contains("cpu"), "{told}");
+    std::fs::write(place.path("large.yaml"), "model: incite-3b\n").unwrap();
+    let (told, _) = place.fine("plan large.yaml");
+    assert!(told.contains("2,775,864,320 parameters") && told.contains("there are no shards"), "{told}");
+}
+
+#[test]
+fn a_text_that_grows_has_the_logits_of_the_whole() {
+    use crate::support::{config, given, weights};
+    use trainer::generate::Text;
+    use trainer::model::{Batch, Model};
+
+    for (sequential, act) in [(true, "tanh"), (false, "erf")] {
+        let config = config(sequential, act);
+        let cpu: trainer::cpu::Cpu<f64> = trainer::cpu::Cpu::new(2).unwrap();
+        let model = Model::new(&cpu, &config);
+        let weights = model.upload(&weights(&config));
+        let given = given();
+        let tokens = &given.tokens[..66];
+        let mut room = model.activations(1, 66, false);
+        let scales = vec![0.0; 66];
+        let batch = Batch { tokens, targets: &given.targets[..66], starts: None, scales: &scales };
+        model.forward(&weights, &batch, &mut room);
+        let whole = model.logits(&weights, &mut room);
+        let mut text = Text::new(&model, &weights, 66).unwrap();
+        let mut at = 0;
+        for count in [1, 5, 1, 1, 40, 18] {
+            let logits = text.extend(&tokens[at..at + count]).unwrap();
+            at += count;
+            for (got, right) in logits.iter().zip(&whole[(at - 1) * 37..]) {
+                assert!((got.f64() - right).abs() < 1e-12, "after {at}: {got} {right}");
+            }
+        }
+        assert!(text.extend(&[1]).is_err());
+    }
+}

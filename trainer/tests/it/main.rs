@@ -1,0 +1,9 @@
+//! Whole models and whole commands.
+// A test that meets what it did not expect ends there.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod commands;
+mod gradients;
+mod learning;
+mod others;
+mod support;
