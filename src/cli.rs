@@ -57,6 +57,8 @@ pub enum Command {
     TrainClassifier(TrainClassifierArgs),
     /// List the addresses that a Wikipedia dump cites: what the pages of good texts are chosen by
     ReferenceUrls(ReferenceUrlsArgs),
+    /// Train a model on the shards of a run, with `redpajama-train`
+    Train(TrainArgs),
 }
 
 /// What to build.
@@ -290,6 +292,18 @@ pub struct TellArgs {
 pub struct DoctorArgs {
     /// Also look at what this pipeline needs
     pub pipeline: Option<String>,
+}
+
+/// `train`.
+#[derive(Clone, Debug, Args)]
+pub struct TrainArgs {
+    /// The run's folder, with its catalog
+    pub run: PathBuf,
+    /// What is trained, in YAML: `redpajama-train pretrain --help` tells more
+    pub config: PathBuf,
+    /// Options of `redpajama-train pretrain`, such as `--output runs/first --set steps=100`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
 }
 
 /// `train-tokenizer`.

@@ -36,6 +36,7 @@ mod size;
 mod task;
 mod tell;
 mod train_classifier;
+mod train;
 mod train_tokenizer;
 mod verify;
 mod whatif;
@@ -80,6 +81,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Sources(args) => tell::sources(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Schema => tell::schema(),
+        Command::Train(args) => train::train(args),
         Command::TrainTokenizer(args) => train_tokenizer::train(args),
         Command::TrainClassifier(args) => train_classifier::train(args),
         Command::ReferenceUrls(args) => reference_urls::list(args),

@@ -34,6 +34,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Write a model as Hugging Face's libraries load it
     Export(ExportArgs),
+    /// Draw the losses of runs, as SVG
+    Plot(PlotArgs),
     /// Measure steps of a model on this machine, on tokens that mean nothing
     Bench(BenchArgs),
     /// Say what this machine has to train with
@@ -130,4 +132,15 @@ pub struct BenchArgs {
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+/// What is drawn.
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// The folders of runs
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The file to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use corpus::store::Store;
 
 use crate::checkpoint::model_folder;
-use crate::cli::{BenchArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs};
+use crate::cli::{BenchArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs, PlotArgs};
 use crate::config::Config;
 use crate::data::{Data, Sequences};
 use crate::evaluate::{evaluate, table};
@@ -169,6 +169,18 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
         Err(failure) => text += &format!("data: {}\n", failure.message),
     }
     Ok(text)
+}
+
+/// Draws the losses of runs; the picture is printed where no file is named.
+pub fn plot(args: &PlotArgs) -> Result<String> {
+    let picture = crate::plot::plot(&args.runs)?;
+    match &args.output {
+        None => Ok(picture),
+        Some(path) => {
+            std::fs::write(path, picture).map_err(Failure::io("cannot write", path))?;
+            Ok(String::new())
+        }
+    }
 }
 
 /// Measures steps.

@@ -37,6 +37,7 @@ fn run(command: &Command) -> Result<String> {
         Command::Generate(args) => commands::generate(args),
         Command::Import(args) => done(commands::import(args)),
         Command::Export(args) => done(commands::export(args)),
+        Command::Plot(args) => commands::plot(args),
         Command::Bench(args) => commands::bench(args),
         Command::Doctor => Ok(commands::doctor()),
     }

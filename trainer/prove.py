@@ -2,7 +2,7 @@
 """From shards to a model that other software loads: trains on a corpus, and checks what comes of it.
 
     redpajama build pipelines/sample.yaml
-    trainer/prove.py --train target/release/redpajama-train --corpus out/sample
+    trainer/prove.py --programs target/release --corpus out/sample
 
 The loss of the last steps must lie well below the entropy of single tokens, in training and on windows
 that were held out; a run that is killed must end with the bits of one that is not; the exported folder
@@ -72,7 +72,7 @@ def compare(python, folder, ids, ours):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", default="target/release/redpajama-train")
+    parser.add_argument("--programs", type=pathlib.Path, default=pathlib.Path("target/release"))
     parser.add_argument("--corpus", type=pathlib.Path, default=pathlib.Path("out/sample"))
     parser.add_argument("--tokenizer", default="tests/slices/tokenizer.json")
     parser.add_argument("--transformers", metavar="PYTHON")
@@ -87,9 +87,10 @@ def main():
 def prove(args, scratch):
     config, whole, pieces = HERE / "sample.yaml", scratch / "whole", scratch / "pieces"
     given = ["--set", f"data.from={args.corpus}"]
-    pretrain = [args.train, "pretrain", config, *given, "--output"]
+    train = args.programs / "redpajama-train"
+    pretrain = [train, "pretrain", config, *given, "--output"]
     begin = time.monotonic()
-    run(*pretrain, whole)
+    run(args.programs / "redpajama", "train", args.corpus, config, "--output", whole)
     told, held = steps(whole)
     seconds = time.monotonic() - begin
     print(f"{len(told)} steps in {seconds:.0f} s, {told[-1]['tokens'] / seconds:.0f} tokens/s")
@@ -102,7 +103,7 @@ def prove(args, scratch):
     table = held[-1]["held_out"].values()
     unseen = sum(row["loss"] * row["tokens"] for row in table) / sum(row["tokens"] for row in table)
     demand(unseen < bound, f"the loss of held-out windows is {unseen:.3f}")
-    print(run(args.train, "eval", whole, "--config", config, *given).rstrip())
+    print(run(train, "eval", whole, "--config", config, *given).rstrip())
 
     # Killed somewhere in the middle, by the clock.
     process = subprocess.Popen([str(part) for part in [*pretrain, pieces]], stderr=subprocess.DEVNULL)
@@ -114,10 +115,10 @@ def prove(args, scratch):
     demand((whole / name).read_bytes() == (pieces / name).read_bytes(), "killed and resumed, it has the same weights")
 
     exported = scratch / "exported"
-    run(args.train, "export", whole, "--output", exported, "--tokenizer", args.tokenizer)
+    run(train, "export", whole, "--output", exported, "--tokenizer", args.tokenizer)
     ids = "100,200,300"
-    ours = run(args.train, "generate", exported, "--ids", ids, "--tokens", 24).strip()
-    demand(ours == run(args.train, "generate", whole, "--ids", ids, "--tokens", 24).strip(), f"exported, it goes on with {ours}")
+    ours = run(train, "generate", exported, "--ids", ids, "--tokens", 24).strip()
+    demand(ours == run(train, "generate", whole, "--ids", ids, "--tokens", 24).strip(), f"exported, it goes on with {ours}")
     if args.transformers:
         compare(args.transformers, exported, ids, ours)
     else:

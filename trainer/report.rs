@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::data::Data;
 use crate::evaluate::Held;
+use crate::events::Events;
 use crate::failure::{Failure, Result};
 use crate::learner::{Learned, Skip};
 use crate::spec::RunPlan;
@@ -66,6 +67,12 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Seconds since 1970, as event files tell the time.
+fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
 /// What is about to be done.
 pub fn about(plan: &RunPlan, data: &Data, threads: usize, output: &Path) {
     let config = &plan.spec.model.config;
@@ -101,10 +108,11 @@ pub fn about(plan: &RunPlan, data: &Data, threads: usize, output: &Path) {
     say(&format!("device   cpu, {threads} threads, f32"));
 }
 
-/// The record of a run.
+/// The record of a run, for programs and for TensorBoard.
 pub struct Metrics {
     path: PathBuf,
     file: File,
+    events: Events,
     tokens: u64,
 }
 
@@ -113,6 +121,7 @@ impl Metrics {
     pub fn open(output: &Path, done: u64) -> Result<Metrics> {
         let path = output.join(METRICS);
         let mut kept = Vec::new();
+        let mut told = Vec::new();
         let mut tokens = 0;
         if let Ok(file) = File::open(&path) {
             for line in BufReader::new(file).lines() {
@@ -123,16 +132,19 @@ impl Metrics {
                     tokens = value["tokens"].as_u64().unwrap_or(tokens);
                     kept.extend_from_slice(line.as_bytes());
                     kept.push(b'\n');
+                    told.push(value);
                 }
             }
         }
         Store::create(output)?.write(METRICS, &kept)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("cannot open", &path))?;
-        Ok(Metrics { path, file, tokens })
+        let events = Events::open(output, &told)?;
+        Ok(Metrics { path, file, events, tokens })
     }
 
     fn put(&mut self, value: &Value) -> Result<()> {
-        writeln!(self.file, "{value}").map_err(Failure::io("cannot write", &self.path))
+        writeln!(self.file, "{value}").map_err(Failure::io("cannot write", &self.path))?;
+        self.events.put(value)
     }
 
     /// Tells of a step: `(seconds it took, seconds that are left)`.
@@ -160,7 +172,7 @@ impl Metrics {
             .map(|(slice, (sum, count))| (slice.name.clone(), json!(sum / *count as f64)))
             .collect();
         self.put(&json!({
-            "step": step, "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": self.tokens,
+            "step": step, "time": now(), "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": self.tokens,
             "counted": learned.counted, "skipped": skip, "slices": slices, "seconds": seconds, "tokens_per_second": speed,
         }))?;
         let skip = skip.map_or_else(String::new, |why| format!("  SKIPPED: {why}"));
@@ -185,6 +197,6 @@ impl Metrics {
                 (held.slice.clone(), value)
             })
             .collect();
-        self.put(&json!({"step": step, "tokens": self.tokens, "held_out": held}))
+        self.put(&json!({"step": step, "time": now(), "tokens": self.tokens, "held_out": held}))
     }
 }

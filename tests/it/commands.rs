@@ -410,3 +410,10 @@ fn shards_of_version_1_still_open() {
         }
     }
 }
+
+#[test]
+fn nothing_is_trained_on_what_is_no_run() {
+    let folder = finished();
+    let said = folder.ends("train raw run.yaml --output runs/first", 64);
+    assert!(said.err.contains("raw has no catalog.json"), "{}", said.err);
+}

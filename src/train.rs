@@ -1,0 +1,33 @@
+//! `train`: hands a run's shards to `redpajama-train`, a program of its own.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use corpus::catalog::CATALOG;
+
+use crate::cli::TrainArgs;
+use crate::failure::{Failure, Result};
+
+const PROGRAM: &str = "redpajama-train";
+
+/// Becomes `redpajama-train pretrain`, so that signals and the exit code are its own; comes back only
+/// with why it could not.
+pub fn train(args: &TrainArgs) -> Result<()> {
+    if !args.run.join(CATALOG).is_file() {
+        return Err(Failure::configuration(format!("{} has no {CATALOG}", args.run.display()))
+            .hint("name the folder of a run that ended: `redpajama build` writes its catalog last"));
+    }
+    // It is built and installed beside this program; elsewhere it may be on the path.
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
+    let program = beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
+    let error = Command::new(&program)
+        .arg("pretrain")
+        .arg(&args.config)
+        .arg("--set")
+        .arg(format!("data.from={}", args.run.display()))
+        .args(&args.rest)
+        .exec();
+    Err(Failure::io("cannot start", &program)(error)
+        .hint("it is built with `cargo build --release --workspace`: put it beside `redpajama` or on the PATH"))
+}
