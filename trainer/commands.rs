@@ -7,6 +7,7 @@ use corpus::store::Store;
 
 use crate::checkpoint::model_folder;
 use crate::cli::{BenchArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs, PlotArgs};
+use crate::comm::Solo;
 use crate::config::Config;
 use crate::data::{Data, Sequences};
 use crate::evaluate::{evaluate, table};
@@ -195,7 +196,7 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
     let device = cpu::<f32>(args.threads)?;
     let threads = device.threads();
     let model = Model::new(&device, &found.config);
-    let mut learner = Learner::new(model, &start(&found.config, 1), &plan);
+    let mut learner = Learner::new(model, &start(&found.config, 1), &plan, Box::new(Solo))?;
     let rows = (batch * sequence) as u64;
     let token = |at: u64| (mix(at) % found.config.vocab_size as u64) as u32;
     let sequences = Sequences {
@@ -205,10 +206,10 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
         counts: vec![true; rows as usize],
         slices: vec![0; batch as usize],
     };
-    learner.learn(&sequences, 1e-4, &plan);
+    learner.learn(&sequences, 1e-4, &plan, &|| false)?;
     let since = Instant::now();
     for _ in 0..args.steps {
-        learner.learn(&sequences, 1e-4, &plan);
+        learner.learn(&sequences, 1e-4, &plan, &|| false)?;
     }
     let seconds = since.elapsed().as_secs_f64() / f64::from(args.steps);
     let speed = rows as f64 / seconds;

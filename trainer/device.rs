@@ -100,10 +100,10 @@ pub trait Device: Send + Sync {
     fn zeros(&self, count: usize) -> Self::Tensor;
     /// So many ids.
     fn ids(&self, count: usize) -> Self::Ids;
-    /// Host to device, from the tensor's first number on.
-    fn write(&self, to: &mut Self::Tensor, from: &[Self::Scalar]);
-    /// Device to host, from the tensor's first number on.
-    fn read(&self, from: &Self::Tensor, to: &mut [Self::Scalar]);
+    /// Host to device, from the tensor's number `at` on.
+    fn write(&self, to: &mut Self::Tensor, at: usize, from: &[Self::Scalar]);
+    /// Device to host, from the tensor's number `at` on.
+    fn read(&self, from: &Self::Tensor, at: usize, to: &mut [Self::Scalar]);
     /// Host to device, from the first id on.
     fn write_ids(&self, to: &mut Self::Ids, from: &[u32]);
 

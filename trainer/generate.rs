@@ -101,7 +101,7 @@ impl<'m, 'd, D: Device> Text<'m, 'd, D> {
         let shape = Shape { at: count - 1, count: 1, ins: d, outs: vocabulary };
         device.linear(&room.last, &self.weights.head, None, shape, Into::Set, &mut room.logits);
         let mut logits = vec![D::Scalar::default(); vocabulary];
-        device.read(&room.logits, &mut logits);
+        device.read(&room.logits, 0, &mut logits);
         Ok(logits)
     }
 }

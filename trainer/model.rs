@@ -115,7 +115,7 @@ impl<'d, D: Device> Model<'d, D> {
         }
         let on_device = |numbers: &[D::Scalar]| {
             let mut tensor = device.zeros(numbers.len());
-            device.write(&mut tensor, numbers);
+            device.write(&mut tensor, 0, numbers);
             tensor
         };
         Model { device, config: config.clone(), cos: on_device(&cos), sin: on_device(&sin) }
@@ -135,7 +135,7 @@ impl<'d, D: Device> Model<'d, D> {
     pub fn upload(&self, weights: &Weights<Vec<D::Scalar>>) -> Weights<D::Tensor> {
         weights.map(|numbers| {
             let mut tensor = self.device.zeros(numbers.len());
-            self.device.write(&mut tensor, numbers);
+            self.device.write(&mut tensor, 0, numbers);
             tensor
         })
     }
@@ -305,7 +305,7 @@ impl<'d, D: Device> Model<'d, D> {
         let rows = room.batch * room.time;
         device.write_ids(&mut room.tokens, batch.tokens);
         device.write_ids(&mut room.targets, batch.targets);
-        device.write(&mut room.scales, batch.scales);
+        device.write(&mut room.scales, 0, batch.scales);
         room.documents = batch.starts.is_some();
         if let Some(starts) = batch.starts {
             device.write_ids(&mut room.starts, starts);
@@ -343,7 +343,7 @@ impl<'d, D: Device> Model<'d, D> {
 
     fn read_losses(&self, room: &Activations<D>) -> Vec<D::Scalar> {
         let mut losses = vec![D::Scalar::default(); room.batch * room.time];
-        self.device.read(&room.losses, &mut losses);
+        self.device.read(&room.losses, 0, &mut losses);
         losses
     }
 
@@ -354,7 +354,7 @@ impl<'d, D: Device> Model<'d, D> {
             self.device.linear(&room.last, &weights.head, None, shape, Into::Set, &mut room.logits);
             let begin = all.len();
             all.resize(begin + shape.count * shape.outs, D::Scalar::default());
-            self.device.read(&room.logits, &mut all[begin..]);
+            self.device.read(&room.logits, 0, &mut all[begin..]);
         }
         all
     }

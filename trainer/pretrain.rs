@@ -1,6 +1,7 @@
 //! The run: opens what it needs, goes on where it was, learns step by step, and tells of it.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -10,6 +11,7 @@ use corpus::Digest;
 use corpus::store::Store;
 
 use crate::checkpoint::{self, Snapshot};
+use crate::comm::{Comm, Solo, Tcp, World};
 use crate::cpu::{Cpu, Float};
 use crate::data::Data;
 use crate::device::Device;
@@ -37,6 +39,10 @@ pub struct PretrainArgs {
     /// How many threads compute [default: all cores]. The result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Start so many processes, which share each step's work: a power of two. The result does not
+    /// depend on it. (Without it a launcher's environment is asked: torchrun, Slurm, LSF, Kubernetes.)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub processes: Option<u16>,
 }
 
 /// Reads the YAML of a run.
@@ -76,32 +82,106 @@ impl Signals {
     }
 }
 
+/// The other processes of this machine that were started for the same run.
+struct Others(Vec<Child>);
+
+impl Others {
+    /// Starts processes 1 to `size - 1` of the same command, and says where they meet the first.
+    fn start(size: u16) -> Result<(Others, World)> {
+        let cannot = |error: std::io::Error| Failure::new(Code::Failed, format!("cannot start a process: {error}"));
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(cannot)?.port();
+        let program = std::env::current_exe().map_err(cannot)?;
+        let mut others = Others(Vec::new());
+        for rank in 1..size {
+            let child = Command::new(&program)
+                .args(std::env::args_os().skip(1))
+                .env("RANK", rank.to_string())
+                .env("WORLD_SIZE", size.to_string())
+                .env("MASTER_ADDR", "127.0.0.1")
+                .env("MASTER_PORT", port.to_string())
+                .spawn()
+                .map_err(cannot)?;
+            others.0.push(child);
+        }
+        let meeting = format!("127.0.0.1:{port}");
+        Ok((others, World { rank: 0, size: usize::from(size), meeting }))
+    }
+
+    /// Waits for them; without the first, which alone writes, there is nothing left for them to do.
+    fn end(&mut self, failed: bool) {
+        for child in &mut self.0 {
+            if failed {
+                let _ = child.kill();
+            }
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Trains a model from the beginning, or from its latest checkpoint on.
 pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let plan = plan_of(&args.config, &args.set)?;
+    let launched = World::from_environment(&|name: &str| std::env::var(name).ok())?;
+    match (launched, args.processes.unwrap_or(1)) {
+        (Some(world), _) => process(args, &plan, Box::new(Tcp::connect(&world)?), 1),
+        (None, 1) => process(args, &plan, Box::new(Solo), 1),
+        (None, size) => {
+            // Found out here, not by every one of them.
+            check_processes(&plan, usize::from(size))?;
+            let (mut others, world) = Others::start(size)?;
+            let ended = Tcp::connect(&world).and_then(|comm| process(args, &plan, Box::new(comm), size));
+            others.end(ended.is_err());
+            ended
+        }
+    }
+}
+
+fn check_processes(plan: &RunPlan, size: usize) -> Result<()> {
+    if size.is_power_of_two() && (plan.leaves() as usize).is_multiple_of(size) {
+        return Ok(());
+    }
+    Err(Failure::configuration(format!("{size} processes, and a step has work for {}", plan.leaves()))
+        .hint("the largest power of two that divides `batch` / `micro`, at most 8, is how many can share it"))
+}
+
+/// One process of a run; `beside` so many share this machine.
+fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16) -> Result<()> {
     let output = args
         .output
         .clone()
         .unwrap_or_else(|| Path::new("runs").join(args.config.file_stem().unwrap_or(args.config.as_os_str())));
+    let first = comm.rank() == 0;
     let config = &plan.spec.model.config;
     let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size)?;
-    check_tokenizer(&plan, &data)?;
-    let device = cpu::<f32>(args.threads)?;
+    check_tokenizer(plan, &data)?;
+    let all = std::thread::available_parallelism().map_or(1, usize::from) as u16;
+    let beside = args.processes.unwrap_or(beside);
+    let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))))?;
     let signals = Signals::listen()?;
-    let store = Arc::new(Store::create(&output)?);
-    if !store.alone(|| Ok(()))? {
+    // The first alone writes.
+    let store = Arc::new(if first { Store::create(&output)? } else { Store::open(&output) });
+    if first && !store.alone(|| Ok(()))? {
         return Err(Failure::usage(format!("another process trains in {}", output.display()))
             .hint("wait for it, or give another --output"));
     }
-    report::about(&plan, &data, device.threads(), &output);
+    if first {
+        report::about(plan, &data, device.threads(), comm.size(), &output);
+    }
     let run = Digest::of_value(&(data.digest, config, plan.batch, plan.spec.data.documents));
-    let found = checkpoint::latest::<f32>(&store, config, run, &mut |line| say(&line))?;
+    let found = checkpoint::latest::<f32>(&store, config, run, &mut |line| {
+        if first {
+            say(&line);
+        }
+    })?;
     let done = found.as_ref().map_or(0, |snapshot| snapshot.step);
     let model = Model::new(&device, config);
     let mut learner = match found {
         Some(snapshot) => {
-            say(&format!("going on after step {done}"));
-            let mut learner = Learner::new(model, &snapshot.weights, &plan);
+            if first {
+                say(&format!("going on after step {done}"));
+            }
+            let mut learner = Learner::new(model, &snapshot.weights, plan, comm)?;
             learner.set_moments(&snapshot.moments);
             learner.past = snapshot.past;
             learner
@@ -111,15 +191,22 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
                 Some(folder) => folder::read_weights(folder, config)?,
                 None => start(config, plan.spec.seed),
             };
-            Learner::new(model, &weights, &plan)
+            Learner::new(model, &weights, plan, comm)?
         }
     };
-    let mut metrics = Metrics::open(&output, done)?;
-    let mut saver = Saver { store: store.clone(), plan: &plan, run, last: done, running: None };
-    let ended = steps(&plan, &data, &mut learner, done, &signals, &mut metrics, &mut saver);
+    learner.agree(format!("{run} {done} {} {:?}", plan.steps, plan.spec.optimizer).as_bytes())?;
+    let mut writes = match first {
+        true => {
+            let saver = Saver { store: store.clone(), plan, running: None };
+            Some((Metrics::open(&output, done)?, saver))
+        }
+        false => None,
+    };
+    let ended = steps(plan, &data, &mut learner, done, run, &signals, &mut writes);
     // What was begun is ended, whatever came after it.
-    saver.wait()?;
-    drop(saver);
+    if let Some((_, mut saver)) = writes {
+        saver.wait()?;
+    }
     if let Some(store) = Arc::into_inner(store) {
         store.leave()?;
     }
@@ -153,39 +240,53 @@ fn steps<D: Device<Scalar = f32>>(
     data: &Data,
     learner: &mut Learner<'_, D>,
     done: u64,
+    run: Digest,
     signals: &Signals,
-    metrics: &mut Metrics,
-    saver: &mut Saver<'_>,
+    writes: &mut Option<(Metrics, Saver<'_>)>,
 ) -> Result<()> {
     let begin = Instant::now();
+    let mut saved = done;
     for step in done + 1..=plan.steps {
-        if signals.any() {
-            say(&format!("stopping: the checkpoint of step {} is being written", step - 1));
-            return saver.save(learner, step - 1);
-        }
         let since = Instant::now();
         let rate = plan.rate_at(step);
         let sequences = data.sequences((step - 1) * plan.batch, step * plan.batch)?;
-        let learned = learner.learn(&sequences, rate, plan);
-        let seconds = since.elapsed().as_secs_f64();
-        let left = begin.elapsed().as_secs_f64() / (step - done) as f64 * (plan.steps - step) as f64;
-        metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
-        if learner.past.in_a_row >= plan.spec.guard.abort.get() {
-            let (count, last) = (learner.past.in_a_row, saver.last);
+        let learned = learner.learn(&sequences, rate, plan, &|| signals.any())?;
+        if let Some((metrics, _)) = writes {
+            let seconds = since.elapsed().as_secs_f64();
+            let left = begin.elapsed().as_secs_f64() / (step - done) as f64 * (plan.steps - step) as f64;
+            metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
+        }
+        let count = learner.past.in_a_row;
+        if count >= plan.spec.guard.abort.get() {
             return Err(Failure::new(Code::Failed, format!("{count} steps in a row were skipped, up to step {step}"))
                 .hint(format!(
-                    "the last checkpoint is of step {last}: lower `optimizer.rate`, or look at the data of these steps"
+                    "the last checkpoint is of step {saved}: lower `optimizer.rate`, or look at the data of these steps"
                 )));
         }
         let every = |every: u64| step == plan.steps || (every > 0 && step.is_multiple_of(every));
-        if every(plan.spec.eval_every) && data.splits.iter().any(|split| split.held > 0) {
+        if every(plan.spec.eval_every)
+            && data.splits.iter().any(|split| split.held > 0)
+            && let Some((metrics, _)) = writes
+        {
             let shape = (plan.micro as usize, plan.time);
             let held = evaluate(learner.model(), &learner.weights, data, shape, plan.spec.data.documents)?;
             say(evaluate::table(&held).trim_end());
             metrics.held(step, &held)?;
         }
-        if every(plan.spec.checkpoint.every) {
-            saver.save(learner, step)?;
+        if every(plan.spec.checkpoint.every) || learned.leaving {
+            let moments = learner.moments()?;
+            if let Some((_, saver)) = writes {
+                let weights = learner.weights_on_host();
+                let (past, config) = (learner.past.clone(), plan.spec.model.config.clone());
+                saver.save(Snapshot { step, past, config, weights, moments, run })?;
+            }
+            saved = step;
+        }
+        if learned.leaving {
+            if writes.is_some() {
+                say(&format!("leaving after step {step}, whose checkpoint is being written"));
+            }
+            break;
         }
     }
     Ok(())
@@ -195,28 +296,13 @@ fn steps<D: Device<Scalar = f32>>(
 struct Saver<'p> {
     store: Arc<Store>,
     plan: &'p RunPlan,
-    run: Digest,
-    /// The step of the latest.
-    last: u64,
     running: Option<JoinHandle<Result<()>>>,
 }
 
 impl Saver<'_> {
-    fn save<D: Device<Scalar = f32>>(&mut self, learner: &Learner<'_, D>, step: u64) -> Result<()> {
+    fn save(&mut self, snapshot: Snapshot<f32>) -> Result<()> {
         self.wait()?;
-        if step == self.last {
-            return Ok(());
-        }
-        let snapshot = Snapshot {
-            step,
-            past: learner.past.clone(),
-            config: learner.model().config().clone(),
-            weights: learner.weights_on_host(),
-            moments: learner.moments(),
-            run: self.run,
-        };
         let (store, spec) = (self.store.clone(), self.plan.spec.checkpoint.clone());
-        self.last = step;
         self.running = Some(std::thread::spawn(move || {
             checkpoint::save(&store, &snapshot)?;
             checkpoint::prune(&store, &spec)

@@ -74,7 +74,7 @@ fn now() -> f64 {
 }
 
 /// What is about to be done.
-pub fn about(plan: &RunPlan, data: &Data, threads: usize, output: &Path) {
+pub fn about(plan: &RunPlan, data: &Data, threads: usize, processes: usize, output: &Path) {
     let config = &plan.spec.model.config;
     let residual = if config.use_parallel_residual { "parallel" } else { "sequential" };
     say(&format!(
@@ -105,7 +105,8 @@ pub fn about(plan: &RunPlan, data: &Data, threads: usize, output: &Path) {
             slice.name
         ));
     }
-    say(&format!("device   cpu, {threads} threads, f32"));
+    let many = if processes > 1 { format!(", {processes} processes") } else { String::new() };
+    say(&format!("device   cpu, {threads} threads, f32{many}"));
 }
 
 /// The record of a run, for programs and for TensorBoard.

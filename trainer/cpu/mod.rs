@@ -128,12 +128,12 @@ impl<F: Float> Device for Cpu<F> {
         vec![0; count]
     }
 
-    fn write(&self, to: &mut Vec<F>, from: &[F]) {
-        to[..from.len()].copy_from_slice(from);
+    fn write(&self, to: &mut Vec<F>, at: usize, from: &[F]) {
+        to[at..at + from.len()].copy_from_slice(from);
     }
 
-    fn read(&self, from: &Vec<F>, to: &mut [F]) {
-        to.copy_from_slice(&from[..to.len()]);
+    fn read(&self, from: &Vec<F>, at: usize, to: &mut [F]) {
+        to.copy_from_slice(&from[at..at + to.len()]);
     }
 
     fn write_ids(&self, to: &mut Vec<u32>, from: &[u32]) {

@@ -110,9 +110,9 @@ impl Place {
 
     /// Runs until a step was told, then sends the process a signal, which finds it some steps on or at
     /// its end.
-    fn until(&self, run: &str, step: u64, signal: &str) -> Option<i32> {
+    fn until(&self, run: &str, config: &str, step: u64, signal: &str, options: &str) -> Option<i32> {
         let mut child =
-            self.command(&format!("pretrain slow.yaml --output {run}")).stderr(Stdio::piped()).spawn().unwrap();
+            self.command(&format!("pretrain {config} --output {run}{options}")).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let told = |line: &String| line.split(['/', ' ']).nth(1).and_then(|word| word.parse().ok()) >= Some(step);
         lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("step ") && told(line)));
@@ -152,7 +152,7 @@ fn killed_anywhere_it_ends_with_the_same_bits() {
         (11, "-USR1", Some(0)),
         (14, "-INT", Some(130)),
     ] {
-        let ended = place.until("pieces", step, signal);
+        let ended = place.until("pieces", "slow.yaml", step, signal, "");
         assert!(ended == code || ended == Some(0), "{signal}: {ended:?}");
     }
     place.fine("pretrain slow.yaml --output pieces --threads 3");
@@ -163,6 +163,52 @@ fn killed_anywhere_it_ends_with_the_same_bits() {
     assert!(said.contains("going on after step 20") && !said.contains("\nstep "), "{said}");
     let kept = std::fs::read_dir(place.path("whole/checkpoints")).unwrap().count();
     assert_eq!(kept, 3);
+}
+
+#[test]
+fn any_number_of_processes_ends_with_the_same_bits() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output one");
+    let one = place.checkpoint("one", 20);
+    for (run, processes) in [("two", 2), ("four", 4)] {
+        place.fine(&format!("pretrain run.yaml --output {run} --processes {processes} --threads 1"));
+        assert!(place.checkpoint(run, 20) == one, "{processes} processes");
+        assert_eq!(losses(&place, run), losses(&place, "one"));
+    }
+    // Two, then four, then one: each leaves when it is told, and the next goes on.
+    for (step, processes) in [(3, " --processes 2"), (9, " --processes 4")] {
+        place.until("changing", "run.yaml", step, "-TERM", processes);
+    }
+    place.fine("pretrain run.yaml --output changing");
+    assert!(place.checkpoint("changing", 20) == one);
+    place.fails("pretrain run.yaml --processes 3", 64, "3 processes, and a step has work for 4");
+    place.fails("pretrain run.yaml --processes 8", 64, "8 processes, and a step has work for 4");
+}
+
+#[test]
+fn a_process_that_is_killed_ends_the_run_and_loses_nothing() {
+    let place = Place::new();
+    place.fine("pretrain slow.yaml --output one");
+    // Started one by one, as a launcher does, of which the second is killed.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut both: Vec<std::process::Child> = (0..2)
+        .map(|rank: u32| {
+            let mut command = place.command("pretrain slow.yaml --output two --threads 1");
+            command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2");
+            command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut lines = BufReader::new(both[0].stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("step 5/")));
+    both[1].kill().unwrap();
+    let said: Vec<String> = lines.map(|line| line.unwrap()).collect();
+    both[1].wait().unwrap();
+    let code = both[0].wait().unwrap().code();
+    // It may have done its last step before the signal came.
+    assert!(code == Some(0) || (code == Some(1) && said.join("\n").contains("process 1: it is gone")), "{said:?}");
+    place.fine("pretrain slow.yaml --output two");
+    assert!(place.checkpoint("two", 20) == place.checkpoint("one", 20));
 }
 
 #[test]

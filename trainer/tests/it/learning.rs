@@ -1,6 +1,7 @@
 //! Learning beside PyTorch, and learning in pieces.
 
 use serde_json::Value;
+use trainer::comm::Solo;
 use trainer::cpu::Cpu;
 use trainer::data::Sequences;
 use trainer::learner::Learner;
@@ -32,9 +33,9 @@ fn fifty_steps_are_pytorch_s() {
     // In one pass or in two: the sums differ by their order alone.
     for micro in [1, 2] {
         let plan = plan(micro);
-        let mut learner = Learner::new(Model::new(&cpu, &config), &weights(&config), &plan);
+        let mut learner = Learner::new(Model::new(&cpu, &config), &weights(&config), &plan, Box::new(Solo)).unwrap();
         for step in 0..50 {
-            let learned = learner.learn(&sequences(), plan.rate_at(step as u64 + 1), &plan);
+            let learned = learner.learn(&sequences(), plan.rate_at(step as u64 + 1), &plan, &|| false).unwrap();
             for (name, got) in [("losses", learned.loss), ("norms", learned.norm)] {
                 let right = said[name][step].as_f64().unwrap();
                 assert!((got / right - 1.0).abs() < 1e-9, "step {step}: {name} {got}, PyTorch's {right}");
@@ -49,18 +50,18 @@ fn a_step_without_a_number_changes_nothing_and_is_counted() {
     let config = config(false, "erf");
     let cpu: Cpu<f32> = Cpu::new(1).unwrap();
     let plan = plan(1);
-    let mut learner = Learner::new(Model::new(&cpu, &config), &weights(&config), &plan);
-    learner.learn(&sequences(), 1e-2, &plan);
-    let before = (learner.weights_on_host(), learner.moments());
+    let mut learner = Learner::new(Model::new(&cpu, &config), &weights(&config), &plan, Box::new(Solo)).unwrap();
+    learner.learn(&sequences(), 1e-2, &plan, &|| false).unwrap();
+    let before = (learner.weights_on_host(), learner.moments().unwrap());
     let whole = learner.weights.head[5];
     learner.weights.head[5] = f32::NAN;
-    assert!(learner.learn(&sequences(), 1e-2, &plan).skip.is_some());
+    assert!(learner.learn(&sequences(), 1e-2, &plan, &|| false).unwrap().skip.is_some());
     learner.weights.head[5] = whole;
     let masked = Sequences { counts: vec![false; 132], ..sequences() };
-    assert!(learner.learn(&masked, 1e-2, &plan).skip.is_some());
+    assert!(learner.learn(&masked, 1e-2, &plan, &|| false).unwrap().skip.is_some());
     assert_eq!((learner.past.updates, learner.past.skipped, learner.past.in_a_row), (1, 2, 2));
-    let after = (learner.weights_on_host(), learner.moments());
+    let after = (learner.weights_on_host(), learner.moments().unwrap());
     assert!(before.0.iter().eq(after.0.iter()) && before.1 == after.1);
-    assert!(learner.learn(&sequences(), 1e-2, &plan).skip.is_none());
+    assert!(learner.learn(&sequences(), 1e-2, &plan, &|| false).unwrap().skip.is_none());
     assert_eq!(learner.past.in_a_row, 0);
 }

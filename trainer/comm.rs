@@ -1,0 +1,350 @@
+//! Several processes that train one model: what they tell each other, over TCP.
+//!
+//! Every process reads the same batches and computes some leaves of the tree of gradients; sums of two
+//! subtrees are made by pairs, lower rank first, so that the tree and its bits are those of one process.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Code, Failure, Result};
+
+/// How long a process waits for the others to come.
+const GATHERING: Duration = Duration::from_secs(300);
+/// How long it waits for the next word of one that came: longer than evaluating or writing takes.
+const SILENCE: Duration = Duration::from_secs(3600);
+
+/// A process's place among those that train together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// Which it is, from 0.
+    pub rank: usize,
+    /// How many there are.
+    pub size: usize,
+    /// Where the first one listens.
+    pub meeting: String,
+}
+
+impl World {
+    /// What a launcher says of it in the environment: torchrun, Slurm, LSF's jsrun, or an indexed job of
+    /// Kubernetes; none where there is no launcher.
+    pub fn from_environment(get: &dyn Fn(&str) -> Option<String>) -> Result<Option<World>> {
+        let names = [
+            ("RANK", "WORLD_SIZE"),
+            ("SLURM_PROCID", "SLURM_NTASKS"),
+            ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"),
+            ("JOB_COMPLETION_INDEX", "WORLD_SIZE"),
+        ];
+        let Some((rank_name, size_name)) =
+            names.into_iter().find(|(rank, size)| get(rank).is_some() && get(size).is_some())
+        else {
+            return Ok(None);
+        };
+        let number = |name: &str| -> Result<usize> {
+            let word = get(name).unwrap_or_default();
+            word.parse().map_err(|_| Failure::usage(format!("the environment's {name} is `{word}`, not a number")))
+        };
+        let (rank, size) = (number(rank_name)?, number(size_name)?);
+        if size <= 1 {
+            return Ok(None);
+        }
+        if rank >= size {
+            return Err(Failure::usage(format!("{rank_name} is {rank}, {size_name} only {size}")));
+        }
+        let host = ["MASTER_ADDR", "SLURM_LAUNCH_NODE_IPADDR"].into_iter().find_map(get);
+        let Some(host) = host else {
+            return Err(Failure::usage(format!("{size_name} is {size}, but MASTER_ADDR is not set"))
+                .hint("set MASTER_ADDR to the host of the first process, and MASTER_PORT to a free port there"));
+        };
+        let port = get("MASTER_PORT").unwrap_or_else(|| "29500".to_owned());
+        Ok(Some(World { rank, size, meeting: format!("{host}:{port}") }))
+    }
+}
+
+/// What processes that train together can do.
+pub trait Comm {
+    /// Which it is.
+    fn rank(&self) -> usize;
+    /// How many there are.
+    fn size(&self) -> usize;
+    /// Gives own bytes to one other and takes its own.
+    fn swap(&mut self, other: usize, own: &[u8]) -> Result<Vec<u8>>;
+
+    /// Everyone's bytes, by rank.
+    fn gather(&mut self, own: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut all = vec![Vec::new(); self.size()];
+        all[self.rank()] = own.to_vec();
+        // In round r everyone meets the one at distance r in the order of exclusive or: the number of
+        // processes is a power of two.
+        for round in 1..self.size() {
+            let other = self.rank() ^ round;
+            all[other] = self.swap(other, own)?;
+        }
+        Ok(all)
+    }
+}
+
+/// One process alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Solo;
+
+impl Comm for Solo {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn swap(&mut self, _: usize, own: &[u8]) -> Result<Vec<u8>> {
+        Ok(own.to_vec())
+    }
+}
+
+/// Processes that are connected each with each.
+#[derive(Debug)]
+pub struct Tcp {
+    rank: usize,
+    peers: Vec<Option<TcpStream>>,
+}
+
+impl Tcp {
+    /// Meets the others. The number of processes is a power of two.
+    pub fn connect(world: &World) -> Result<Tcp> {
+        let World { rank, size, meeting } = world;
+        if !size.is_power_of_two() {
+            return Err(Failure::usage(format!("{size} processes: their number must be a power of two"))
+                .hint("gradients are added as a binary tree, so that every number of processes gives the same bits"));
+        }
+        let deadline = Instant::now() + GATHERING;
+        let mut peers: Vec<Option<TcpStream>> = (0..*size).map(|_| None).collect();
+        if *rank == 0 {
+            let listener = listen(meeting)?;
+            let mut addresses = vec![String::new(); *size];
+            for _ in 1..*size {
+                let mut stream = accept(&listener, deadline)?;
+                let hello = take(&mut stream, *size)?;
+                let words = String::from_utf8_lossy(&hello).into_owned();
+                let (other, port) = words.split_once(' ').unwrap_or_default();
+                let other: usize = other.parse().unwrap_or(0);
+                if other == 0 || other >= *size || peers[other].is_some() {
+                    return Err(Failure::usage(format!("two processes say that they are number {other} of {size}")));
+                }
+                let host = stream.peer_addr().map_err(cannot("ask for the address of", other))?.ip();
+                addresses[other] = SocketAddr::new(host, port.parse().unwrap_or(0)).to_string();
+                peers[other] = Some(stream);
+            }
+            let table = addresses.join("\n");
+            for (other, stream) in peers.iter_mut().enumerate() {
+                if let Some(stream) = stream {
+                    put(stream, table.as_bytes(), other)?;
+                }
+            }
+        } else {
+            let own = listen("[::]:0").or_else(|_| listen("0.0.0.0:0"))?;
+            let port = own.local_addr().map_err(cannot("listen for", *rank))?.port();
+            let mut first = reach(meeting, deadline, 0)?;
+            put(&mut first, format!("{rank} {port}").as_bytes(), 0)?;
+            let table = String::from_utf8_lossy(&take(&mut first, 0)?).into_owned();
+            peers[0] = Some(first);
+            let addresses: Vec<&str> = table.split('\n').collect();
+            for other in 1..*rank {
+                let mut stream = reach(addresses.get(other).unwrap_or(&""), deadline, other)?;
+                put(&mut stream, &rank.to_le_bytes(), other)?;
+                peers[other] = Some(stream);
+            }
+            for _ in rank + 1..*size {
+                let mut stream = accept(&own, deadline)?;
+                let hello = take(&mut stream, *size)?;
+                let other = hello.try_into().map_or(0, usize::from_le_bytes);
+                if other <= *rank || other >= *size || peers[other].is_some() {
+                    return Err(Failure::new(Code::Failed, "a stranger spoke at the port of this process"));
+                }
+                peers[other] = Some(stream);
+            }
+        }
+        Ok(Tcp { rank: *rank, peers })
+    }
+}
+
+impl Comm for Tcp {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn swap(&mut self, other: usize, own: &[u8]) -> Result<Vec<u8>> {
+        let rank = self.rank;
+        let Some(stream) = self.peers.get_mut(other).and_then(Option::as_mut) else {
+            return Err(Failure::new(Code::Failed, format!("process {rank} has no line to process {other}")));
+        };
+        // One speaks while the other listens, so that neither waits for room on the way.
+        if rank < other {
+            put(stream, own, other)?;
+            take(stream, other)
+        } else {
+            let theirs = take(stream, other)?;
+            put(stream, own, other)?;
+            Ok(theirs)
+        }
+    }
+}
+
+fn cannot(action: &'static str, other: usize) -> impl FnOnce(std::io::Error) -> Failure {
+    move |error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::UnexpectedEof
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe => "it is gone".to_owned(),
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+                format!("it said nothing for {} minutes", SILENCE.as_secs() / 60)
+            }
+            _ => error.to_string(),
+        };
+        Failure::new(Code::Failed, format!("cannot {action} process {other}: {why}"))
+            .hint("look at what that process said; the same command again goes on from the last checkpoint")
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::new(Code::Failed, format!("cannot listen at {address}: {error}"))
+            .hint("MASTER_ADDR and MASTER_PORT name the first process's own host and a free port there")
+    })
+}
+
+fn accept(listener: &TcpListener, deadline: Instant) -> Result<TcpStream> {
+    let failed = |error: std::io::Error| Failure::new(Code::Failed, format!("cannot take a connection: {error}"));
+    listener.set_nonblocking(true).map_err(failed)?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return ready(stream).map_err(failed),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let message = format!("not all processes came within {} s", GATHERING.as_secs());
+                return Err(Failure::new(Code::Failed, message).hint("look at what the others said"));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn reach(address: &str, deadline: Instant, other: usize) -> Result<TcpStream> {
+    loop {
+        let tried = address.to_socket_addrs().and_then(|mut all| {
+            let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "no such host");
+            TcpStream::connect_timeout(&all.next().ok_or_else(none)?, GATHERING)
+        });
+        match tried.and_then(ready) {
+            Ok(stream) => return Ok(stream),
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(cannot("reach", other)(error)),
+        }
+    }
+}
+
+fn ready(stream: TcpStream) -> std::io::Result<TcpStream> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    Ok(stream)
+}
+
+fn put(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<()> {
+    let sent = stream.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| stream.write_all(bytes));
+    sent.map_err(cannot("speak to", other))
+}
+
+fn take(stream: &mut TcpStream, other: usize) -> Result<Vec<u8>> {
+    let mut eight = [0; 8];
+    stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
+    let length = u64::from_le_bytes(eight);
+    let mut bytes = Vec::new();
+    // It grows with what comes: a stranger's length is not believed.
+    let read = stream.take(length).read_to_end(&mut bytes).map_err(cannot("hear", other))?;
+    if read as u64 != length {
+        return Err(cannot("hear", other)(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(rank: usize, size: usize, port: u16) -> World {
+        World { rank, size, meeting: format!("127.0.0.1:{port}") }
+    }
+
+    fn free_port() -> u16 {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn everyone_hears_everyone() {
+        for size in [2, 4] {
+            let port = free_port();
+            let heard: Vec<Vec<Vec<u8>>> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..size)
+                    .map(|rank| {
+                        scope.spawn(move || {
+                            let mut comm = Tcp::connect(&world(rank, size, port)).unwrap();
+                            comm.gather(&vec![rank as u8; 1_000_000 * rank]).unwrap()
+                        })
+                    })
+                    .collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            for all in heard {
+                for (rank, bytes) in all.iter().enumerate() {
+                    assert!(bytes.len() == 1_000_000 * rank && bytes.iter().all(|byte| *byte == rank as u8));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_gone_is_named() {
+        let port = free_port();
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(Tcp::connect(&world(1, 2, port)).unwrap()));
+            let mut comm = Tcp::connect(&world(0, 2, port)).unwrap();
+            let failure = comm.gather(b"?").and_then(|_| comm.gather(b"!")).unwrap_err();
+            assert!(failure.message.contains("process 1: it is gone"), "{failure}");
+        });
+        assert!(Tcp::connect(&world(0, 3, port)).unwrap_err().message.contains("power of two"));
+    }
+
+    #[test]
+    fn launchers_are_understood() {
+        let of = |given: &[(&str, &str)]| {
+            World::from_environment(&|name: &str| {
+                given.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let torchrun = [("RANK", "3"), ("WORLD_SIZE", "4"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "7")];
+        assert_eq!(of(&torchrun).unwrap(), Some(World { rank: 3, size: 4, meeting: "a:7".into() }));
+        let slurm = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2"), ("SLURM_LAUNCH_NODE_IPADDR", "10.0.0.1")];
+        assert_eq!(of(&slurm).unwrap(), Some(World { rank: 0, size: 2, meeting: "10.0.0.1:29500".into() }));
+        let lsf = [("JSM_NAMESPACE_RANK", "1"), ("JSM_NAMESPACE_SIZE", "2"), ("MASTER_ADDR", "b")];
+        assert_eq!(of(&lsf).unwrap().map(|world| world.rank), Some(1));
+        let kubernetes = [("JOB_COMPLETION_INDEX", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "b")];
+        assert_eq!(of(&kubernetes).unwrap().map(|world| world.rank), Some(1));
+        assert_eq!(of(&[]).unwrap(), None);
+        assert_eq!(of(&[("RANK", "0"), ("WORLD_SIZE", "1")]).unwrap(), None);
+        for (given, words) in [
+            (vec![("RANK", "x"), ("WORLD_SIZE", "2")], "RANK is `x`"),
+            (vec![("RANK", "2"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "a")], "RANK is 2"),
+            (vec![("RANK", "1"), ("WORLD_SIZE", "2")], "MASTER_ADDR is not set"),
+        ] {
+            assert!(of(&given).unwrap_err().message.contains(words), "{words}");
+        }
+    }
+}
