@@ -142,17 +142,19 @@ impl Tcp {
                 }
             }
         } else {
-            let own = listen("[::]:0").or_else(|_| listen("0.0.0.0:0"))?;
-            let port = own.local_addr().map_err(cannot("listen for", *rank))?.port();
             let mut first = reach(meeting, deadline, 0)?;
+            // Others come by the way that this one took.
+            let here = first.local_addr().map_err(cannot("ask the way to", 0))?.ip();
+            let own = listen(&SocketAddr::new(here, 0).to_string())?;
+            let port = own.local_addr().map_err(cannot("listen for", *rank))?.port();
             put(&mut first, format!("{rank} {port}").as_bytes(), 0)?;
             let table = String::from_utf8_lossy(&take(&mut first, 0)?).into_owned();
             peers[0] = Some(first);
             let addresses: Vec<&str> = table.split('\n').collect();
-            for other in 1..*rank {
+            for (other, place) in peers.iter_mut().enumerate().take(*rank).skip(1) {
                 let mut stream = reach(addresses.get(other).unwrap_or(&""), deadline, other)?;
                 put(&mut stream, &rank.to_le_bytes(), other)?;
-                peers[other] = Some(stream);
+                *place = Some(stream);
             }
             for _ in rank + 1..*size {
                 let mut stream = accept(&own, deadline)?;

@@ -184,6 +184,12 @@ pub fn plot(args: &PlotArgs) -> Result<String> {
     }
 }
 
+/// The time that all threads of this process have computed.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
 /// Measures steps.
 pub fn bench(args: &BenchArgs) -> Result<String> {
     let found = ModelSpec::find(&args.model)?;
@@ -207,18 +213,19 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
         slices: vec![0; batch as usize],
     };
     learner.learn(&sequences, 1e-4, &plan, &|| false)?;
-    let since = Instant::now();
+    let (since, cpu_since) = (Instant::now(), cpu_seconds());
     for _ in 0..args.steps {
         learner.learn(&sequences, 1e-4, &plan, &|| false)?;
     }
     let seconds = since.elapsed().as_secs_f64() / f64::from(args.steps);
+    let cpu_time = (cpu_seconds() - cpu_since) / f64::from(args.steps);
     let speed = rows as f64 / seconds;
     let parameters = found.config.parameters() as f64;
     let attention =
         12.0 * found.config.num_hidden_layers as f64 * f64::from(sequence) * found.config.hidden_size as f64;
     let flops = (6.0 * parameters + attention) * speed;
     Ok(format!(
-        "{}: {batch} x {sequence} tokens a step on {threads} threads: {seconds:.3} s a step, {} tokens/s, {}FLOP/s (6N + 12LTd)\n",
+        "{}: {batch} x {sequence} tokens a step on {threads} threads: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {}FLOP/s (6N + 12LTd)\n",
         args.model,
         rounded(speed),
         rounded(flops)

@@ -84,11 +84,13 @@ struct Scale {
 
 impl Scale {
     fn new(low: f64, high: f64) -> Scale {
-        let span = (high - low).max(1e-9 * high.abs().max(1.0));
+        let span = (high - low).max(1e-3 * high.abs().max(1.0));
         let power = libm::pow(10.0, libm::floor(libm::log10(span / 4.0)));
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|by| by * power).find(|step| span / step <= 6.0);
         let step = step.unwrap_or(10.0 * power);
-        Scale { low: libm::floor(low / step) * step, high: libm::ceil(high / step) * step, step }
+        let (low, top) = (libm::floor(low / step) * step, libm::ceil(high / step) * step);
+        // A curve that is flat has room above it.
+        Scale { low, high: if top > low { top } else { low + step }, step }
     }
 
     fn share(&self, value: f64) -> f64 {
