@@ -207,7 +207,8 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     if let Some((_, mut saver)) = writes {
         saver.wait()?;
     }
-    if let Some(store) = Arc::into_inner(store) {
+    // The others would take away the folder that the first still writes in.
+    if first && let Some(store) = Arc::into_inner(store) {
         store.leave()?;
     }
     ended?;
