@@ -68,7 +68,7 @@ pub fn build(args: &BuildArgs) -> Result<()> {
         "{} → {}: {} in {}, {}, {}, memory {}",
         plan.name,
         prepared.out.display(),
-        report::count(plan.raw_files.len() as u64, "raw file"),
+        report::count((plan.raw_files.len() - plan.others) as u64, "raw file"),
         report::count(plan.partitions.len() as u64, "partition"),
         if plan.passes.len() == 1 { "1 pass".to_owned() } else { format!("{} passes", plan.passes.len()) },
         report::count(prepared.workers as u64, "worker"),

@@ -112,6 +112,8 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let folder = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
     // A partition for each file: a cap is for a partition.
     let mut read = prepared.read.clone();
+    // Another run is no smaller for a sample: its documents are left out of it.
+    read.others.clear();
     let smallest = files.iter().flatten().map(|file| file.bytes).min().unwrap_or(0);
     read.pipeline.partition = Some(Size(smallest.max(1)));
     for ((_, slice), chosen) in read.pipeline.slices.0.iter_mut().zip(&files) {
@@ -176,8 +178,9 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     // A judge is a task of its own: what it holds of every document, and two sorters.
     let (_, alone) = prepared.shares(1);
     let (mut judging, mut filed) = (0, 0);
-    for group in &plan.groups {
+    for (index, group) in plan.groups.iter().enumerate() {
         let documents: f64 = group.slices.iter().map(|slice| records[*slice]).sum();
+        let documents = documents + plan.records_of_others(index) as f64;
         let state = judge_state(documents as u64, group.spec.state_bits(), alone.state as u64);
         judging = judging.max(state.0);
         filed = filed.max(state.1);

@@ -22,6 +22,7 @@ mod inspect;
 mod ledger;
 mod manifest;
 mod metrics;
+mod others;
 mod pipeline;
 mod plan;
 mod prepare;

@@ -13,6 +13,7 @@ use sources::SourceSpec;
 use stages::{Kind, Share, StageSpec, Variable};
 
 use crate::failure::{Failure, Place, Result};
+use crate::others::Others;
 use crate::size::Size;
 
 /// Every pipeline and manifest of the repository, by its path.
@@ -252,6 +253,8 @@ pub struct Read {
     pub text: String,
     /// What it says.
     pub pipeline: Pipeline,
+    /// The other runs that its dedups are held against, by the path that it gives, once they were read.
+    pub others: Others,
 }
 
 /// Finds a pipeline by path or by name, applies `--set` and reads it.
@@ -271,7 +274,7 @@ pub fn read(choice: &str, set: &[String]) -> Result<Read> {
         }
     };
     let pipeline = parse_pipeline(&file, &text)?;
-    let read = Read { name, folder, file, text, pipeline };
+    let read = Read { name, folder, file, text, pipeline, others: Others::new() };
     read.check()?;
     Ok(read)
 }
@@ -778,7 +781,7 @@ impl Read {
     }
 
     /// Where a word stands within a stage, or the stage itself.
-    fn place_of_word(&self, stage: &Spanned<StageSpec>, word: &str) -> Place {
+    pub fn place_of_word(&self, stage: &Spanned<StageSpec>, word: &str) -> Place {
         let whole = self.place(stage);
         for (index, line) in self.text.lines().enumerate().skip(whole.line - 1).take(50) {
             if let Some(at) = line.find(word) {
@@ -854,7 +857,14 @@ mod tests {
         let failure = match parse_pipeline("p.yaml", yaml) {
             Err(failure) => failure,
             Ok(pipeline) => {
-                let read = Read { name: "p".into(), folder: None, file: "p.yaml".into(), text: yaml.into(), pipeline };
+                let read = Read {
+                    name: "p".into(),
+                    folder: None,
+                    file: "p.yaml".into(),
+                    text: yaml.into(),
+                    pipeline,
+                    others: Others::new(),
+                };
                 read.check().expect_err("a wrong pipeline")
             }
         };

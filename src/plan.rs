@@ -29,8 +29,13 @@ pub struct Plan {
     pub digest: Digest,
     /// The slices, in order of preference.
     pub slices: Vec<SlicePlan>,
-    /// All raw files of the run; a rank counts them in this order.
+    /// All raw files, those of other runs before those of this one; a rank counts them in this order.
     pub raw_files: Vec<RawFile>,
+    /// How many of the raw files are other runs': their documents have ranks below all of this run's,
+    /// are compared, and never go.
+    pub others: usize,
+    /// Files of documents of other runs.
+    pub references: Vec<Reference>,
     /// Raw files that are read together, slice by slice.
     pub partitions: Vec<Partition>,
     /// The dedups, in the order in which they run.
@@ -45,6 +50,8 @@ pub struct Plan {
     pub models: BTreeMap<String, ModelEntry>,
     /// What holds for every source.
     pub limits: Limits,
+    /// Digests of the catalogs of other runs, by the path that the pipeline gives.
+    catalogs: BTreeMap<PathBuf, Digest>,
     /// The size of a partition, if the pipeline sets it.
     partition: Option<u64>,
 }
@@ -90,6 +97,34 @@ pub struct Partition {
     pub cap: Option<u64>,
 }
 
+/// A file of documents of another run, which dedups are held against.
+pub struct Reference {
+    /// The other run's folder.
+    pub folder: PathBuf,
+    /// The file's name in it.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Digest of the other run's catalog.
+    pub catalog: Digest,
+    /// Which raw files its documents are from.
+    pub files: Range<usize>,
+    /// Records in these.
+    pub records: Vec<u64>,
+}
+
+impl Reference {
+    /// Where it lies.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// Which it is, for people.
+    pub fn words(&self) -> String {
+        self.path().display().to_string()
+    }
+}
+
 /// A dedup with the slices that it compares.
 pub struct Group {
     /// Its label in the pipeline.
@@ -98,6 +133,8 @@ pub struct Group {
     pub spec: StageSpec,
     /// Indices of its slices.
     pub slices: Vec<usize>,
+    /// Documents of another run that it is held against.
+    pub references: Range<usize>,
     /// Ranges of keys that are resolved apart.
     pub ranges: usize,
     /// When it takes so much that someone should look.
@@ -145,6 +182,20 @@ pub enum TaskKind {
         /// Which segment of its slice.
         segment: usize,
     },
+    /// The sketches of a file of another run's documents.
+    Reference {
+        /// Which dedup.
+        group: usize,
+        /// Which file.
+        part: usize,
+    },
+    /// Evidence of those of its documents that are in a pair.
+    ReferenceEvidence {
+        /// Which dedup.
+        group: usize,
+        /// Which file.
+        part: usize,
+    },
     /// One range of keys of one dedup.
     Resolve {
         /// Which dedup.
@@ -186,7 +237,9 @@ impl TaskKind {
     pub fn group(self) -> Option<usize> {
         match self {
             TaskKind::Documents { .. } => None,
-            TaskKind::Resolve { group, .. }
+            TaskKind::Reference { group, .. }
+            | TaskKind::ReferenceEvidence { group, .. }
+            | TaskKind::Resolve { group, .. }
             | TaskKind::ResolveAgain { group, .. }
             | TaskKind::Evidence { group, .. }
             | TaskKind::Verify { group, .. }
@@ -256,6 +309,8 @@ impl Plan {
             digest: Digest::of(b""),
             slices: Vec::new(),
             raw_files: Vec::new(),
+            others: 0,
+            references: Vec::new(),
             partitions: Vec::new(),
             groups: Vec::new(),
             passes: Vec::new(),
@@ -263,8 +318,10 @@ impl Plan {
             tokenizer,
             models,
             limits,
+            catalogs: read.others.iter().map(|(path, other)| (path.clone(), other.digest)).collect(),
             partition: read.pipeline.partition.map(|size| size.0),
         };
+        let references = plan.add_others(read);
         for (index, ((name, slice), files)) in read.pipeline.slices.0.iter().zip(files).enumerate() {
             let caps = match &records {
                 Records::All => None,
@@ -274,10 +331,46 @@ impl Plan {
             plan.add_slice(name, slice.source.clone(), read.stages_of(slice), files, caps);
         }
         let shared = read.pipeline.stages.iter().filter(|stage| stage.value.kind() == Kind::Dedup).count();
-        plan.group_dedups(shared);
+        plan.group_dedups(shared, &references);
         plan.make_passes();
         plan.digest = Digest::of_value(&plan.slices.iter().map(|slice| plan.what_is_done(slice)).collect::<Vec<_>>());
         Ok(plan)
+    }
+
+    /// Adds what other runs have; which files are whose.
+    fn add_others(&mut self, read: &Read) -> BTreeMap<PathBuf, Range<usize>> {
+        let mut places = BTreeMap::new();
+        for (path, other) in &read.others {
+            let first = self.raw_files.len();
+            let from = self.references.len();
+            self.raw_files.extend(other.files.iter().map(|(name, _)| RawFile {
+                name: name.clone(),
+                path: other.folder.clone(),
+                // It is not read.
+                bytes: 0,
+                range: None,
+                modified: None,
+                digest: None,
+                etag: None,
+                remote: None,
+            }));
+            self.references.extend(other.parts.iter().map(|part| Reference {
+                folder: other.folder.clone(),
+                name: part.name.clone(),
+                bytes: part.bytes,
+                catalog: other.digest,
+                files: first + part.files.start..first + part.files.end,
+                records: other.files[part.files.clone()].iter().map(|(_, records)| *records).collect(),
+            }));
+            places.insert(path.clone(), from..self.references.len());
+        }
+        self.others = self.raw_files.len();
+        places
+    }
+
+    /// Records of the other run that a dedup is held against.
+    pub fn records_of_others(&self, group: usize) -> u64 {
+        self.references[self.groups[group].references.clone()].iter().flat_map(|part| &part.records).sum()
     }
 
     fn add_slice(
@@ -338,7 +431,7 @@ impl Plan {
     /// The last `shared` dedups of every slice are the pipeline's and compare all slices; those
     /// before them are the slice's own. Barriers are counted from the end, so that the pipeline's
     /// dedups meet.
-    fn group_dedups(&mut self, shared: usize) {
+    fn group_dedups(&mut self, shared: usize, references: &BTreeMap<PathBuf, Range<usize>>) {
         let barriers = self.slices.iter().map(|slice| slice.segments.len() - 1).max().unwrap_or(0);
         for barrier in 0..barriers {
             let from_end = barriers - barrier;
@@ -356,6 +449,7 @@ impl Plan {
                             verified: spec.is_verified(),
                             twice: spec.is_twice(),
                             label,
+                            references: spec.against().and_then(|path| references.get(path)).cloned().unwrap_or(0..0),
                             spec,
                             slices: Vec::new(),
                             ranges: 1,
@@ -375,6 +469,7 @@ impl Plan {
         for group in &mut self.groups {
             let files = group.slices.iter().flat_map(|slice| &self.raw_files[self.slices[*slice].raw_files.clone()]);
             let bytes: u64 = files.map(|file| file.bytes).sum();
+            let bytes = bytes + self.references[group.references.clone()].iter().map(|part| part.bytes).sum::<u64>();
             let each = RANGE_PARTITIONS * self.partition.unwrap_or((bytes / 64).clamp(PARTITION.start, PARTITION.end));
             group.ranges = (bytes / each.max(1)).clamp(1, MOST_RANGES) as usize;
         }
@@ -399,6 +494,17 @@ impl Plan {
                 places.insert((partition, segment), (passes.len(), tasks.len()));
                 tasks.push(Task { id, kind: TaskKind::Documents { partition, segment } });
             }
+            // What other runs have is sketched where the documents are that it is held against.
+            let mut others: Vec<Vec<(Digest, usize)>> = vec![Vec::new(); self.groups.len()];
+            for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.barrier == level) {
+                let does = stage_key(&group.label, &group.spec, &self.models);
+                for part in group.references.clone() {
+                    let reference = &self.references[part];
+                    let id = Digest::of_value(&("reference", FORMAT, &does, reference.catalog, &reference.name));
+                    others[index].push((id, reference.files.start));
+                    tasks.push(Task { id, kind: TaskKind::Reference { group: index, part } });
+                }
+            }
             passes.push(Pass { about: self.about(level, barriers), tasks });
             if level == barriers {
                 break;
@@ -412,12 +518,12 @@ impl Plan {
             let judge_pass = passes.len() + if compare { 3 } else { 1 };
             for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| group.barrier == level) {
                 // Findings name raw files by their place in the run.
-                let read: Vec<(Digest, usize)> = group
+                let ours = group
                     .slices
                     .iter()
                     .flat_map(|slice| self.slices[*slice].partitions.clone())
-                    .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)))
-                    .collect();
+                    .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)));
+                let read: Vec<(Digest, usize)> = std::mem::take(&mut others[index]).into_iter().chain(ours).collect();
                 let does = stage_key(&group.label, &group.spec, &self.models);
                 let read = Digest::of_value(&("sketches", &does, read));
                 let mut found = Digest::of_value(&("findings", read, group.ranges));
@@ -432,6 +538,10 @@ impl Plan {
                 if group.verified {
                     group.pairs_pass = passes.len() + 2;
                     names[1].insert(group.spec.name());
+                    for part in group.references.clone() {
+                        let id = Digest::of_value(&("reference evidence", FORMAT, found, part));
+                        evidence.push(Task { id, kind: TaskKind::ReferenceEvidence { group: index, part } });
+                    }
                     for partition in group.slices.iter().flat_map(|slice| self.slices[*slice].partitions.clone()) {
                         let id = Digest::of_value(&("evidence", FORMAT, found, partition));
                         evidence.push(Task { id, kind: TaskKind::Evidence { group: index, partition } });
@@ -521,7 +631,7 @@ impl Plan {
     }
 
     fn what_is_done(&self, slice: &SlicePlan) -> serde_json::Value {
-        let stages: Vec<_> = slice.stages.iter().map(|(label, spec)| stage_key(label, spec, &self.models)).collect();
+        let stages: Vec<_> = slice.stages.iter().map(|(label, spec)| self.whole_key(label, spec)).collect();
         serde_json::json!({
             "slice": slice.name,
             "source": source_key(&slice.source),
@@ -531,14 +641,20 @@ impl Plan {
         })
     }
 
+    /// What a stage does, and the catalog that it is held against.
+    fn whole_key(&self, label: &str, spec: &StageSpec) -> serde_json::Value {
+        let mut key = stage_key(label, spec, &self.models);
+        if let Some(catalog) = spec.against().and_then(|path| self.catalogs.get(path)) {
+            key["against"] = serde_json::json!(catalog);
+        }
+        key
+    }
+
     /// What this plan is made of.
     pub fn origin(&self, limit: Option<u64>, tokenizer_path: Option<PathBuf>) -> Origin {
         let slices = self.slices.iter().map(|slice| {
-            let stages = slice
-                .stages
-                .iter()
-                .map(|(label, spec)| (label.clone(), stage_key(label, spec, &self.models)))
-                .collect();
+            let stages =
+                slice.stages.iter().map(|(label, spec)| (label.clone(), self.whole_key(label, spec))).collect();
             let origin = SliceOrigin {
                 source: source_key(&slice.source),
                 stages,
@@ -615,7 +731,10 @@ impl Plan {
                         let sketched = slice.dedups.get(segment).is_some_and(|group| sketches.contains(group));
                         documents.contains(&(partition, segment)) || sketched
                     }
-                    TaskKind::Evidence { group, .. } => evidence.contains(&group),
+                    TaskKind::Reference { group, .. } => sketches.contains(&group),
+                    TaskKind::Evidence { group, .. } | TaskKind::ReferenceEvidence { group, .. } => {
+                        evidence.contains(&group)
+                    }
                     TaskKind::Verify { group, .. } => pairs.contains(&group),
                     TaskKind::Resolve { group, .. } if self.groups[group].verified || self.groups[group].twice => {
                         proposed.contains(&group)
@@ -653,7 +772,10 @@ impl Plan {
                         proposed.insert(group);
                         documents.extend(self.segment_before(group, partition).map(|segment| (partition, segment)));
                     }
-                    TaskKind::Documents { .. } => {}
+                    TaskKind::ReferenceEvidence { group, .. } => {
+                        proposed.insert(group);
+                    }
+                    TaskKind::Documents { .. } | TaskKind::Reference { .. } => {}
                 }
             }
         }
@@ -729,7 +851,9 @@ pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
             match old.stages.iter().find(|(known, _)| known == label) {
                 None => changes.push(format!("{name}: stage {label} is new")),
                 Some((_, known)) if ["version", "options"].iter().all(|part| known[part] == stage[part]) => {
-                    if known != stage {
+                    if known["against"] != stage["against"] {
+                        changes.push(format!("{name}: stage {label} is held against another catalog"));
+                    } else if known != stage {
                         changes.push(format!("{name}: stage {label} asks another model"));
                     }
                 }

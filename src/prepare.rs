@@ -7,6 +7,7 @@ use stages::Models;
 use crate::cli::Choice;
 use crate::failure::{Failure, Result};
 use crate::inputs;
+use crate::others;
 use crate::pipeline::{self, Read};
 use crate::plan::{Plan, Records};
 use crate::size::Size;
@@ -52,7 +53,7 @@ pub fn choose(choice: &Choice) -> Result<Read> {
 
 /// Finds the raw files, loads the models, plans.
 pub fn prepare(choice: &Choice) -> Result<Prepared> {
-    let read = choose(choice)?;
+    let mut read = choose(choice)?;
     for variable in read.unused_models() {
         report::say(&format!("warning: `{variable}` is set, and no stage of {} uses it", read.file));
     }
@@ -62,6 +63,7 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
         out = PathBuf::from(".");
     }
     let files = inputs::find_raw_files(&read, &choice.input, &out)?;
+    read.others = others::read(&read, &out)?;
     let loaded = inputs::load_models(&read)?;
     let memory = match choice.memory {
         Some(size) => size.0,

@@ -125,6 +125,7 @@ fn task_words(plan: &Plan, kind: TaskKind) -> String {
             let partition = &plan.partitions[partition];
             format!("{} partition {}", plan.slices[partition.slice].name, partition.number)
         }
+        TaskKind::Reference { part, .. } | TaskKind::ReferenceEvidence { part, .. } => plan.references[part].words(),
         TaskKind::Resolve { group, range } | TaskKind::ResolveAgain { group, range } => {
             format!("{} range {range}", plan.groups[group].label)
         }

@@ -1,5 +1,7 @@
 //! Drops documents that are the same as another.
 
+use std::path::PathBuf;
+
 use corpus::words::Split;
 use corpus::{Digest, Document, Reason, Result, Signal};
 use schemars::JsonSchema;
@@ -32,6 +34,11 @@ pub struct ExactDedup {
     /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
+    /// kept goes, and its receipt names that document. All of the other's stay; they come before all
+    /// of ours in rank, and are read, never written.
+    #[serde(skip_serializing)]
+    pub against: Option<PathBuf>,
 }
 
 /// What copies have in common.
@@ -72,16 +79,22 @@ struct Written {
     keep: Keep,
     bloom: Option<Bloom>,
     guard: Guard,
+    against: Option<PathBuf>,
 }
 
 impl TryFrom<Written> for ExactDedup {
     type Error = String;
 
-    fn try_from(Written { by, keep, bloom, guard }: Written) -> std::result::Result<ExactDedup, String> {
+    fn try_from(Written { by, keep, bloom, guard, against }: Written) -> std::result::Result<ExactDedup, String> {
         if bloom.is_some() && keep != Keep::First {
             return Err("a Bloom filter knows only what came first: `bloom` goes with `keep: first`".to_owned());
         }
-        Ok(ExactDedup { by, keep, bloom, guard })
+        if against.is_some() && (bloom.is_some() || keep != Keep::First) {
+            return Err("what the other run has stays, and receipts name it: `against` goes with `keep: first`, and \
+                        without `bloom`"
+                .to_owned());
+        }
+        Ok(ExactDedup { by, keep, bloom, guard, against })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Drops documents that share most of their words, in order, with another.
 
+use std::path::PathBuf;
+
 use corpus::{Document, DocumentId, Meta, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,11 @@ pub struct MinhashDedup {
     /// When it takes so much that someone should look.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
+    /// kept goes, and its receipt names that document. All of the other's stay; they come before all
+    /// of ours in rank, and are read, never written.
+    #[serde(skip_serializing)]
+    pub against: Option<PathBuf>,
 }
 
 /// Whose rules hold.
@@ -102,6 +109,7 @@ struct Written {
     clusters: Clusters,
     bucket: Option<Positive>,
     guard: Guard,
+    against: Option<PathBuf>,
 }
 
 impl<'de> Deserialize<'de> for MinhashDedup {
@@ -124,6 +132,7 @@ impl Written {
             clusters,
             bucket,
             guard,
+            against,
         } = self;
         let dedup = MinhashDedup {
             preset,
@@ -137,6 +146,7 @@ impl Written {
             clusters,
             bucket,
             guard,
+            against,
         };
         if dedup.ngram.is_some_and(|ngram| ngram.0 > MOST_WORDS as u64) {
             return Err(format!("an ngram of more than {MOST_WORDS} words"));

@@ -1,5 +1,7 @@
 //! Drops documents that share almost all of their characters with another.
 
+use std::path::PathBuf;
+
 use corpus::{Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,11 @@ pub struct SimhashDedup {
     /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
+    /// kept goes, and its receipt names that document. All of the other's stay; they come before all
+    /// of ours in rank, and are read, never written.
+    #[serde(skip_serializing)]
+    pub against: Option<PathBuf>,
 }
 
 /// For which documents one goes.

@@ -1,6 +1,7 @@
 //! What a pipeline file may name, and how it becomes stages.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use corpus::{SignalSpec, Tokenizer};
@@ -353,6 +354,16 @@ impl StageSpec {
             StageSpec::MinhashDedup(_) => true,
             StageSpec::SimhashDedup(options) => options.judged(),
             _ => false,
+        }
+    }
+
+    /// The folder of another run that a dedup is held against.
+    pub fn against(&self) -> Option<&Path> {
+        match self {
+            StageSpec::ExactDedup(options) => options.against.as_deref(),
+            StageSpec::MinhashDedup(options) => options.against.as_deref(),
+            StageSpec::SimhashDedup(options) => options.against.as_deref(),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@
 mod again;
 mod bounds;
 mod reading;
+mod reference;
 mod resolve;
 mod segment;
 mod verify;
@@ -86,6 +87,8 @@ pub fn run(
             again::sketch(run, task, group, partition)?
         }
         TaskKind::ResolveAgain { group, range } => again::resolve(run, task, group, range)?,
+        TaskKind::Reference { group, part } => reference::sketch(run, task, group, part)?,
+        TaskKind::ReferenceEvidence { group, part } => reference::evidence(run, task, group, part)?,
         TaskKind::Evidence { group, partition } => verify::evidence(run, task, group, partition)?,
         TaskKind::Verify { group, partition } => verify::verify(run, task, group, partition)?,
         TaskKind::Judge { group } => resolve::judge(run, task, group)?,

@@ -250,7 +250,11 @@ pub struct Ranks<'p> {
 
 impl<'p> Ranks<'p> {
     pub fn new(plan: &'p Plan, partition: usize) -> Ranks<'p> {
-        let files = plan.partitions[partition].files.clone();
+        Ranks::within(plan, plan.partitions[partition].files.clone())
+    }
+
+    /// Of documents of some raw files.
+    pub fn within(plan: &'p Plan, files: Range<usize>) -> Ranks<'p> {
         Ranks { plan, last: (None, files.start), files }
     }
 

@@ -17,7 +17,7 @@ use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Commit, Ledger};
 use crate::metrics::{Cost, thread_cpu};
-use crate::plan::{Plan, Task};
+use crate::plan::{Plan, Task, TaskKind};
 
 fn of_group(plan: &Plan, pass: usize, group: usize) -> impl Iterator<Item = &Task> {
     plan.passes[pass].tasks.iter().filter(move |task| task.kind.group() == Some(group))
@@ -55,6 +55,9 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         together.1 += 1;
     });
     dedup.resolve(&mut sorted, &mut |finding| {
+        if is_others(plan, finding.gone) {
+            return Ok(());
+        }
         if spec.verified {
             candidates.push(finding.gone.to_bytes())?;
             candidates.push(finding.kept.to_bytes())?;
@@ -75,6 +78,11 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     }
     let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
+}
+
+/// Whether a document is another run's: those stay, also if they are alike.
+fn is_others(plan: &Plan, rank: Rank) -> bool {
+    (rank.raw_file as usize) < plan.others
 }
 
 /// One range of the keys of sketch files, each with the place of its first raw file in the run; nothing
@@ -119,6 +127,17 @@ fn sketch_files(run: &Run<'_>, group: usize) -> Result<SketchFiles> {
     let plan = run.plan;
     let ledger = Ledger::new(run.store);
     let mut files = Vec::new();
+    for task in plan.passes.iter().flat_map(|pass| &pass.tasks) {
+        let TaskKind::Reference { group: of, part } = task.kind else { continue };
+        if of != group {
+            continue;
+        }
+        let reference = &plan.references[part];
+        let Some(file) = ledger.commit_of(&task.id)?.and_then(|commit| commit.sketches) else {
+            return Err(gone(run, &format!("the sketches of {}", reference.words())));
+        };
+        files.push((file.name, reference.files.start as u32));
+    }
     for slice in plan.groups[group].slices.iter().map(|slice| &plan.slices[*slice]) {
         let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
         for partition in slice.partitions.clone() {
@@ -157,7 +176,10 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let mut pairs = Found { run, group };
     let records = records_of(run, group)?;
     let among = Among::of(&records, Some((run.store, run.memory.state)));
-    dedup.judge(&mut pairs, &among, &mut |finding| found.push(finding.to_bytes()))?;
+    dedup.judge(&mut pairs, &among, &mut |finding| match is_others(run.plan, finding.gone) {
+        true => Ok(()),
+        false => found.push(finding.to_bytes()),
+    })?;
     if run.stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
@@ -207,6 +229,9 @@ fn records_of(run: &Run<'_>, group: usize) -> Result<Vec<u64>> {
     let plan = run.plan;
     let ledger = Ledger::new(run.store);
     let mut records = vec![0; plan.raw_files.len()];
+    for part in &plan.references[plan.groups[group].references.clone()] {
+        records[part.files.clone()].copy_from_slice(&part.records);
+    }
     for slice in &plan.groups[group].slices {
         for partition in plan.slices[*slice].partitions.clone() {
             let commit = match plan.documents_task(partition, 0) {

@@ -1,6 +1,8 @@
 //! Between resolving and judging, where sketches do not tell how alike two documents are: documents
 //! that are in a pair leave their evidence, and pairs are compared by it.
 
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,6 +14,7 @@ use stages::{Dedup, Finding, Rank};
 
 use super::Run;
 use super::reading::Ranks;
+use super::reference;
 use super::resolve::{Findings, candidates, dedup_of, file_label, gone};
 use crate::failure::Result;
 use crate::ledger::{Commit, Ledger};
@@ -21,30 +24,49 @@ use crate::plan::{Task, TaskKind};
 /// What a partition's documents leave to be compared by: of those alone that are in a pair.
 pub fn evidence(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> Result<Option<(Commit, Cost)>> {
     let plan = run.plan;
-    let label = &plan.groups[group].label;
-    let dedup = dedup_of(run, group)?;
-    let _permit = run.permits.acquire();
-    let clock = thread_cpu();
     let files = plan.partitions[partition].files.clone();
-    let mut wanted = candidates(run, group, files)?;
-    let mut next = wanted.next()?.map(Rank::from_bytes);
-    let mut commit = Commit { format: FORMAT, ..Commit::default() };
-    if next.is_some() {
+    let documents = || {
         let documents =
             plan.segment_before(group, partition).and_then(|segment| plan.documents_task(partition, segment));
         let documents = match documents {
             Some(task) => Ledger::new(run.store).commit_of(&task.id)?.and_then(|commit| commit.between),
             None => None,
         };
-        let Some(documents) = documents else {
-            return Err(gone(run, &format!("the documents of partition {partition} before {label}")));
-        };
-        let mut ranks = Ranks::new(plan, partition);
+        match documents {
+            Some(documents) => Ok(run.store.path(&documents.name)),
+            None => {
+                let label = &plan.groups[group].label;
+                Err(gone(run, &format!("the documents of partition {partition} before {label}")))
+            }
+        }
+    };
+    evidence_of(run, group, files, documents, &name_of(run, task, partition))
+}
+
+/// Evidence of documents of some raw files, which lie in one file.
+pub fn evidence_of(
+    run: &Run<'_>,
+    group: usize,
+    files: Range<usize>,
+    documents: impl FnOnce() -> Result<PathBuf>,
+    name: &str,
+) -> Result<Option<(Commit, Cost)>> {
+    let plan = run.plan;
+    let label = &plan.groups[group].label;
+    let dedup = dedup_of(run, group)?;
+    let _permit = run.permits.acquire();
+    let clock = thread_cpu();
+    let mut wanted = candidates(run, group, files.clone())?;
+    let mut next = wanted.next()?.map(Rank::from_bytes);
+    let mut commit = Commit { format: FORMAT, ..Commit::default() };
+    if next.is_some() {
+        let documents = documents()?;
+        let mut ranks = Ranks::within(plan, files);
         let mut id = DocumentId { raw_file: "".into(), record: 0 };
-        let mut lists = ListsWriter::new(run.store, &name_of(run, task, partition))?;
+        let mut lists = ListsWriter::new(run.store, name)?;
         let mut hashes = Vec::new();
         table::texts_of(
-            &run.store.path(&documents.name),
+            &documents,
             &mut |raw_file, record| {
                 if *id.raw_file != *raw_file {
                     id.raw_file = Arc::from(raw_file);
@@ -165,8 +187,8 @@ impl Block {
 /// The evidence of all partitions; one file is open at a time.
 struct AllEvidence<'r, 'p> {
     run: &'r Run<'p>,
-    /// The first raw file of each partition, with its task.
-    partitions: Vec<(u32, usize, &'p Task)>,
+    /// The first raw file of each partition and of each file of another run, with its task.
+    partitions: Vec<(u32, &'p Task)>,
     open: Option<(usize, Lists)>,
 }
 
@@ -176,7 +198,10 @@ impl<'r, 'p> AllEvidence<'r, 'p> {
         let pass = plan.groups[group].resolve_pass + 1;
         let partitions = plan.passes[pass].tasks.iter().filter_map(|task| match task.kind {
             TaskKind::Evidence { group: of, partition } if of == group => {
-                Some((plan.partitions[partition].files.start as u32, partition, task))
+                Some((plan.partitions[partition].files.start as u32, task))
+            }
+            TaskKind::ReferenceEvidence { group: of, part } if of == group => {
+                Some((plan.references[part].files.start as u32, task))
             }
             _ => None,
         });
@@ -185,11 +210,16 @@ impl<'r, 'p> AllEvidence<'r, 'p> {
 
     fn read(&mut self, rank: Rank) -> Result<Vec<u64>> {
         let lost = || gone(self.run, &format!("the evidence of record {} of raw file {}", rank.record, rank.raw_file));
-        let at = self.partitions.partition_point(|(first, ..)| *first <= rank.raw_file).checked_sub(1);
+        let at = self.partitions.partition_point(|(first, _)| *first <= rank.raw_file).checked_sub(1);
         let Some(at) = at else { return Err(lost()) };
         if self.open.as_ref().is_none_or(|(open, _)| *open != at) {
-            let (_, partition, task) = self.partitions[at];
-            let path = self.run.store.path(&name_of(self.run, task, partition));
+            let (_, task) = self.partitions[at];
+            let name = match task.kind {
+                TaskKind::ReferenceEvidence { part, .. } => reference::name_of(task, part, "evidence"),
+                TaskKind::Evidence { partition, .. } => name_of(self.run, task, partition),
+                _ => return Err(lost()),
+            };
+            let path = self.run.store.path(&name);
             self.open = Some((at, Lists::open(&path)?));
         }
         let mut hashes = Vec::new();

@@ -202,3 +202,109 @@ fn the_order_of_slices_decides_which_copy_stays() {
         fs::remove_dir_all(folder.path("out")).unwrap();
     }
 }
+
+/// All receipts of a run, as JSON lines.
+fn receipts(folder: &Folder, out: &str) -> String {
+    let mut receipts = String::new();
+    for path in fs::read_dir(folder.path(out).join("dropped/c4")).unwrap().map(|entry| entry.unwrap().path()) {
+        receipts += &folder.fine(&format!("inspect {} --json --limit 100000", path.display())).out;
+    }
+    receipts
+}
+
+#[test]
+fn what_another_run_has_goes_and_the_receipt_names_its_document() {
+    let folder = Folder::new();
+    let text = |number: u32| {
+        let words: Vec<String> = (0..60).map(|word| format!("word{}", number * 31 + word * (number + 1))).collect();
+        words.join(" ")
+    };
+    let file = |numbers: &[u32], more: &str| -> String {
+        numbers.iter().map(|number| crate::support::record(&(text(*number) + more))).collect()
+    };
+    // The other run has two that are alike, which both stay there and here.
+    folder.write("old/first.json", file(&[1, 2, 3, 4], ""));
+    folder.write("old/second.json", file(&[1, 5, 6], ""));
+    folder.write("raw/a.json", file(&[10, 2, 11], ""));
+    folder.write("raw/b.json", file(&[12, 6, 12, 1, 13], ""));
+    folder.write("raw/near.json", file(&[5, 14], " and a tail"));
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other --set partition=1");
+    let before = fs::read(folder.path("other/catalog.json")).unwrap();
+    let ours = |kept: &BTreeMap<String, String>| kept.keys().cloned().collect::<Vec<_>>();
+    let exact = the_same_in_every_way(&folder, "exact_dedup: { against: other }");
+    let expected = ["a.json#0", "a.json#2", "b.json#0", "b.json#4", "near.json#0", "near.json#1"];
+    assert_eq!(ours(&exact), expected.map(|id| format!("c4/{id}")));
+    for near in [
+        "minhash_dedup: { against: other }",
+        "minhash_dedup: { against: other, verify: false }",
+        "minhash_dedup: { against: other, clusters: transitive }",
+        "simhash_dedup: { against: other, distance: 15, shingle: 13, by: any }",
+        "simhash_dedup: { against: other, distance: 6 }",
+    ] {
+        let kept = the_same_in_every_way(&folder, near);
+        for gone in ["a.json#1", "b.json#1", "b.json#2", "b.json#3"] {
+            assert!(!kept.contains_key(&format!("c4/{gone}")), "{near}: {gone}");
+        }
+        if near.starts_with("minhash") {
+            let expected = ["a.json#0", "a.json#2", "b.json#0", "b.json#4", "near.json#1"];
+            assert_eq!(ours(&kept), expected.map(|id| format!("c4/{id}")), "{near}");
+        }
+    }
+    // Nothing of the other run is counted, published or changed.
+    folder.pipeline("p.yaml", "minhash_dedup: { against: other }");
+    folder.fine("build p.yaml --input raw --output out");
+    assert_eq!(folder.catalog("out")["slices"]["c4"]["counts"]["read"]["documents"], 10);
+    assert_eq!(folder.catalog("out")["slices"]["c4"]["inputs"].as_array().unwrap().len(), 3);
+    assert!(!folder.path("out/between").exists() && fs::read(folder.path("other/catalog.json")).unwrap() == before);
+    folder.fine("verify out");
+    folder.fine("status out");
+    let named = receipts(&folder, "out");
+    for kept in ["first.json#0", "first.json#1", "second.json#1", "second.json#2", "b.json#0"] {
+        assert_eq!(named.matches(&format!("\"kept_id\":\"c4/{kept}\"")).count(), 1, "{kept}: {named}");
+    }
+    assert!(folder.fine("build p.yaml --input raw --output out").err.contains("done already"));
+    folder.fine("plan p.yaml --input raw --output out");
+    // Another catalog: what was compared with it is compared anew.
+    folder.write("old/second.json", file(&[13], ""));
+    folder.fine("build old.yaml --input old --output other --replace");
+    let said = folder.fine("plan p.yaml --input raw --output out");
+    assert!(said.out.contains("held against another catalog"), "{}", said.out);
+    folder.fine("build p.yaml --input raw --output out --replace");
+    let kept = documents(&folder, "out");
+    assert!(kept.contains_key("c4/b.json#1") && !kept.contains_key("c4/b.json#4"), "{kept:?}");
+    assert!(receipts(&folder, "out").contains("\"kept_id\":\"c4/second.json#0\""));
+}
+
+#[test]
+fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
+    let folder = Folder::new();
+    folder.write("raw/a.json", crate::support::record("One text."));
+    folder.pipeline("p.yaml", "exact_dedup: { against: other }");
+    let said = folder.ends("build p.yaml --input raw --output out", 64);
+    assert!(said.err.contains("there is no folder") && said.err.contains("p.yaml:"), "{}", said.err);
+    fs::create_dir(folder.path("other")).unwrap();
+    let said = folder.ends("build p.yaml --input raw --output out", 64);
+    assert!(said.err.contains("no catalog in") && said.err.contains("against: other"), "{}", said.err);
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input raw --output other");
+    let part = fs::read_dir(folder.path("other/documents/c4")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(part).unwrap();
+    let said = folder.ends("build p.yaml --input raw --output out", 65);
+    assert!(said.err.contains("is missing or of another length") && said.err.contains("p.yaml:"), "{}", said.err);
+    fs::write(folder.path("other/catalog.json"), "{").unwrap();
+    folder.ends("build p.yaml --input raw --output out", 65);
+    folder.fine("build old.yaml --input raw --output own");
+    folder.pipeline("old.yaml", "exact_dedup: { against: own }");
+    let said = folder.ends("build old.yaml --input raw --output own", 64);
+    assert!(said.err.contains("is where this run goes"), "{}", said.err);
+    for wrong in ["keep: { highest: x }", "bloom: { error_rate: 0.01 }"] {
+        folder.pipeline("p.yaml", &format!("exact_dedup: {{ against: own, {wrong} }}"));
+        let said = folder.ends("build p.yaml --input raw --output out", 64);
+        assert!(said.err.contains("`against` goes with"), "{}", said.err);
+    }
+    folder.pipeline("p.yaml", "paragraph_dedup: { against: own }");
+    folder.ends("build p.yaml --input raw --output out", 64);
+    folder.pipeline("p.yaml", "exact_dedup: { against: own, then: mark }");
+    folder.ends("build p.yaml --input raw --output out", 64);
+}
