@@ -60,7 +60,7 @@ impl fmt::Display for Evidence {
             Evidence::Bound { value, bound } => write!(f, "{value} < {bound}"),
             Evidence::Found(what) => f.write_str(what),
             Evidence::Twin { kept, similarity } if *similarity < 0.0 => {
-                write!(f, "like {kept}, as far as sketches tell")
+                write!(f, "like {kept}, with which nobody compared it")
             }
             Evidence::Twin { kept, similarity } => write!(f, "{similarity} like {kept}"),
         }

@@ -147,7 +147,10 @@ impl Finding {
         let mut bytes = [0; Finding::WIDTH];
         bytes[..12].copy_from_slice(&self.gone.to_bytes());
         bytes[12..24].copy_from_slice(&self.kept.to_bytes());
-        bytes[24..].copy_from_slice(&self.similarity.to_be_bytes());
+        // As floats compare: what is unknown, below 0, comes first.
+        let bits = self.similarity.to_bits();
+        let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+        bytes[24..].copy_from_slice(&ordered.to_be_bytes());
         bytes
     }
 
@@ -159,10 +162,11 @@ impl Finding {
         gone.copy_from_slice(&bytes[..12]);
         kept.copy_from_slice(&bytes[12..24]);
         similarity.copy_from_slice(&bytes[24..]);
+        let ordered = u32::from_be_bytes(similarity);
         Finding {
             gone: Rank::from_bytes(gone),
             kept: Rank::from_bytes(kept),
-            similarity: f32::from_be_bytes(similarity),
+            similarity: f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered }),
         }
     }
 }
@@ -294,4 +298,15 @@ fn by_rank_sketches_sort_slice_by_slice() {
     for order in [Order::Key, Order::Rank] {
         assert_eq!(order.from_bytes(order.to_bytes(a)), a);
     }
+}
+
+#[test]
+fn findings_sort_as_their_similarities_do() {
+    let rank = Rank { raw_file: 0, record: 1 };
+    let bytes = [Finding::UNKNOWN, 0.0, f32::MIN_POSITIVE, 0.5, 1.0].map(|similarity| {
+        let finding = Finding { gone: rank, kept: rank, similarity };
+        assert_eq!(Finding::from_bytes(finding.to_bytes()), finding);
+        finding.to_bytes()
+    });
+    assert!(bytes.is_sorted());
 }

@@ -79,8 +79,8 @@ impl Marks<'_> {
     }
 }
 
-/// Of all documents that a chain of pairs leads to, the one of lowest rank stays. Each that goes has the
-/// similarity of the pair in which it is most alike, which may be another than with the one that stays.
+/// Of all documents that a chain of pairs leads to, the one of lowest rank stays. Each that goes has its
+/// similarity with that one, if the two are a pair; of others, to which a chain alone leads, it is unknown.
 ///
 /// The larger of two roots is hung under the smaller, so that a root is the lowest of its documents in
 /// whichever order pairs come.
@@ -120,7 +120,10 @@ pub(crate) fn components(
             let Some(number) = among.number(document) else { continue };
             let lowest = root(&mut parents, number)?;
             if lowest != number {
-                found(Finding { gone: document, kept: among.rank(lowest), similarity: pair.similarity })?;
+                let kept = among.rank(lowest);
+                let with_it = [pair.gone, pair.kept].contains(&kept);
+                let similarity = if with_it { pair.similarity } else { Finding::UNKNOWN };
+                found(Finding { gone: document, kept, similarity })?;
             }
         }
     }
@@ -194,9 +197,9 @@ type Judge = fn(&mut dyn Pairs, &Among<'_>, &mut dyn FnMut(Finding) -> Result<()
 fn judged(by: Judge, pairs: &[Finding], among: &Among<'_>) -> std::collections::BTreeMap<Rank, (Rank, u32)> {
     let mut found = std::collections::BTreeMap::new();
     let mut note = |finding: Finding| {
-        let (kept, similarity) = found.entry(finding.gone).or_insert((finding.kept, 0));
+        let (kept, similarity) = found.entry(finding.gone).or_insert((finding.kept, Finding::UNKNOWN.to_bits()));
         assert_eq!(*kept, finding.kept);
-        *similarity = finding.similarity.to_bits().max(*similarity);
+        *similarity = finding.similarity.max(f32::from_bits(*similarity)).to_bits();
         Ok(())
     };
     by(&mut pairs.to_vec(), among, &mut note).unwrap();
@@ -237,8 +240,11 @@ fn a_document_goes_for_one_that_stays_or_for_the_lowest_of_its_chain() {
             );
         }
         for (document, (_, similarity)) in &found {
-            let of_it = pairs.iter().filter(|pair| pair.gone == *document || pair.kept == *document);
-            assert_eq!(of_it.map(|pair| pair.similarity.to_bits()).max(), Some(*similarity));
+            // Its similarity is that with the one that stays, where the two were compared.
+            let least = lowest[document];
+            let with_it = pairs.iter().filter(|pair| pair.gone == *document && pair.kept == least);
+            let known = with_it.map(|pair| pair.similarity).fold(Finding::UNKNOWN, f32::max);
+            assert_eq!(known.to_bits(), *similarity);
         }
         // Neither memory nor the order of pairs changes anything.
         let tiny = Among::of(&records, Some((&store, 0)));
