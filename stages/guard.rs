@@ -15,7 +15,8 @@ use crate::{Positive, Share};
 #[serde(deny_unknown_fields, default)]
 pub struct Guard {
     /// The largest share of a slice's documents that may go; for a dedup that takes parts from
-    /// documents, of the parts that it compares. Ours: dedups gone wrong were seen to take 97 % and
+    /// documents, of the parts that it compares (lines, n-grams of words; bytes from
+    /// which on a span repeats). Ours: dedups gone wrong were seen to take 97 % and
     /// more of a source, and a crawl that was fetched ten times rightly loses nine tenths.
     pub share: Share,
     /// The most documents in one cluster: one that stays, and all that go for it. Ours: a page that

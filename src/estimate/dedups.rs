@@ -26,6 +26,10 @@ const PAIR: f64 = 200e-9;
 /// two fifths were copies in RedPajama-V2's head and middle.
 const IN_A_PAIR: f64 = 0.4;
 
+/// The share of bytes from which on a span repeats, where texts are looked at twice: ours. Boilerplate and
+/// copies that were left are of that order; a corpus of which more repeats takes more.
+const REPEATED: f64 = 0.1;
+
 /// What a dedup takes between two segments.
 #[derive(Clone, Debug, Serialize)]
 pub struct DedupEstimate {
@@ -88,22 +92,26 @@ pub fn estimate(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64]) -
         let pairs = IN_A_PAIR * sketches;
         // Eight bytes for each word; a word has six bytes, with what parts it from the next.
         let evidence = if of_plan.verified { IN_A_PAIR * text * 8.0 / 6.0 } else { 0.0 };
-        let disk = Sketch::WIDTH as f64 * sketches
-            + Finding::WIDTH as f64 * pairs
+        // A sketch and a finding for each byte from which on something repeats.
+        let again = if of_plan.twice { REPEATED * text } else { 0.0 };
+        let disk = Sketch::WIDTH as f64 * (sketches + again)
+            + Finding::WIDTH as f64 * (pairs + again)
             + Rank::WIDTH as f64 * candidates
             + evidence;
         // The sorters of a range hold no more than there is to sort.
         let range = (Sketch::WIDTH as f64 * sketches + Finding::WIDTH as f64 * pairs) / of_plan.ranges as f64;
         let sorting = live.min(of_plan.ranges) as f64 * range.min(2.0 * memory.sort as f64);
-        // One bit of each document is held while pairs are judged.
-        let marks =
-            if of_plan.judged { documents / 8.0 + memory.sort.min((28.0 * pairs) as usize) as f64 } else { 0.0 };
+        // What a judge holds of every document, and a sorter.
+        let state = (documents * of_plan.spec.state_bits() as f64 / 8.0).min(memory.state as f64);
+        let marks = if of_plan.judged { state + memory.sort.min((28.0 * pairs) as usize) as f64 } else { 0.0 };
         dedups.push(DedupEstimate {
             stage: of_plan.label.clone(),
             documents: documents as u64,
             sketches: sketches as u64,
             disk: disk as u64,
-            cpu_seconds: SKETCH * sketches + CANDIDATE * candidates + if of_plan.judged { PAIR * pairs } else { 0.0 },
+            cpu_seconds: SKETCH * (sketches + again)
+                + CANDIDATE * candidates
+                + if of_plan.judged { PAIR * pairs } else { 0.0 },
             memory: sorting.max(marks) as u64,
         });
     }

@@ -43,7 +43,7 @@ fn look_at(run: &Run<'_>, number: usize) -> Result<()> {
     let Some(guard) = &group.guard else { return Ok(()) };
     let Built::Dedup(dedup) = group.spec.build(run.models).map_err(Failure::configuration)? else { return Ok(()) };
     let parts = dedup.cuts();
-    let mut slices = all_of(run, number, parts)?;
+    let mut slices = all_of(run, number, parts, group.twice)?;
     let (mut findings, mut last) = (Findings::of_all(run, number)?, None);
     let mut taken = 0;
     while let Some(finding) = findings.next()? {
@@ -55,7 +55,11 @@ fn look_at(run: &Run<'_>, number: usize) -> Result<()> {
         }
     }
     let label = &group.label;
-    let what = if parts { "parts" } else { "documents" };
+    let what = match (parts, group.twice) {
+        (false, _) => "documents",
+        (true, false) => "parts",
+        (true, true) => "bytes",
+    };
     let mut complaints = Vec::new();
     for (slice, Taken { all, gone }) in &slices {
         let share = *gone as f64 / (*all).max(1) as f64;
@@ -100,8 +104,9 @@ fn complain(run: &Run<'_>, guard: &Guard, complaints: &[String], clusters: &[Clu
     }
 }
 
-/// What a dedup compares of each slice: its documents, or their parts.
-fn all_of(run: &Run<'_>, group: usize, parts: bool) -> Result<BTreeMap<usize, Taken>> {
+/// What a dedup compares of each slice: its documents, or their parts; one that looks twice compares, in
+/// the end, what begins at each byte.
+fn all_of(run: &Run<'_>, group: usize, parts: bool, twice: bool) -> Result<BTreeMap<usize, Taken>> {
     let plan = run.plan;
     let ledger = Ledger::new(run.store);
     let mut slices: BTreeMap<usize, Taken> = BTreeMap::new();
@@ -112,8 +117,9 @@ fn all_of(run: &Run<'_>, group: usize, parts: bool) -> Result<BTreeMap<usize, Ta
         for partition in slice.partitions.clone() {
             let Some(task) = plan.documents_task(partition, segment) else { continue };
             let Some(commit) = ledger.commit_of(&task.id)? else { continue };
-            known.all += match commit.sketches.filter(|_| parts) {
+            known.all += match commit.sketches.filter(|_| parts && !twice) {
                 Some(file) => SortedFile::<{ Sketch::WIDTH }>::open(&run.store.path(&file.name))?.count(),
+                None if twice => commit.counts.kept.bytes,
                 None => commit.counts.kept.documents,
             };
         }
