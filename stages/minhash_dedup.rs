@@ -38,7 +38,7 @@ pub struct MinhashDedup {
     pub rows: Option<Positive>,
     /// Instead of `bands` and `rows`: the similarity from which on pairs are wanted. Of the ways to cut
     /// `permutations` numbers into bands, that one is taken which proposes least and still finds 99 of
-    /// 100 pairs that are so alike.
+    /// 100 pairs that are so alike. It is the threshold too, unless that is said.
     pub similarity: Option<Share>,
     /// Numbers that `similarity` may cut into bands. 128 unless said otherwise.
     pub permutations: Option<Positive>,
@@ -51,9 +51,11 @@ pub struct MinhashDedup {
     /// What becomes of alike documents.
     pub clusters: Clusters,
     /// Documents with one band in common that are all compared with each other. Of more, each is
-    /// compared with the first eight in order of preference, and the pairs left out are counted.
+    /// compared with the first eight in order of preference, and the pairs left out are counted: where
+    /// many pages fill one template, a larger bucket finds more. 64 unless said otherwise.
     pub bucket: Option<Positive>,
-    /// When it takes so much that someone should look.
+    /// When it takes so much that someone should look: `share` of a slice, `cluster` of documents, and
+    /// `then` what happens.
     #[serde(skip_serializing)]
     pub guard: Guard,
     /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
@@ -88,9 +90,9 @@ pub enum Clusters {
     #[default]
     Verified,
     /// Of all documents that a chain of alike pairs leads to the one of lowest rank stays, however little
-    /// the ends of the chain have in common: what most tools do. A drop then names that document, with the
-    /// similarity of the pair in which the one that goes is most alike. Takes 8 bytes a document, on disk
-    /// if memory has no room for them.
+    /// the ends of the chain have in common: what most tools do. A drop then names that document, and how
+    /// alike the two are if they were compared. Takes 8 bytes a document, on disk if memory has no room
+    /// for them.
     Transitive,
 }
 
@@ -157,6 +159,12 @@ impl Written {
         if similarity.is_none() && permutations.is_some() && preset != Preset::RpV2 {
             return Err("`permutations` are for `similarity` to cut: without it, say `bands` and `rows`".into());
         }
+        if verify == Some(false) && threshold.is_some() {
+            return Err("a `threshold` without `verify`: nobody counts out how alike two documents are".into());
+        }
+        if bucket.is_some_and(|bucket| bucket.0 < 2) {
+            return Err("a `bucket` of one document, in which nothing is compared: at least 2".into());
+        }
         if similarity.is_some_and(|similarity| similarity.0 == 0.0) {
             return Err("a similarity of 0, which all documents have".into());
         }
@@ -190,7 +198,7 @@ impl MinhashDedup {
             Preset::Datatrove => 0.75,
             Preset::RpV2 => self.similarity(),
         };
-        self.threshold.map_or(of_preset, |threshold| threshold.0)
+        self.threshold.or(self.similarity).map_or(of_preset, |threshold| threshold.0)
     }
 
     /// The similarity that RedPajama-V2's bands are for.
@@ -489,6 +497,8 @@ mod tests {
         assert!(said("{ preset: rp_v2, bands: 20, rows: 13 }").contains("128"));
         assert!(said("{ similarity: 0.8, rows: 4 }").contains("either `similarity`"));
         assert!(said("{ permutations: 64 }").contains("for `similarity`"));
+        assert!(said("{ verify: false, threshold: 0.9 }").contains("without `verify`"));
+        assert!(said("{ bucket: 1 }").contains("at least 2"));
         assert!(said("{ bands: 256 }").contains("255"));
         assert!(said("{ bands: 100, rows: 100 }").contains("4096"));
         assert!(said("{ ngram: 65 }").contains("64"));
