@@ -139,16 +139,44 @@ impl Sink for Taking<'_> {
     }
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all, and makes its folder.
 pub fn write_whole(path: &Path, write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<()> {
     let output = std::path::absolute(path).map_err(Failure::io("cannot find", path))?;
     let folder = output.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(Failure::io("cannot create folder", folder))?;
+    write_checked(&output, write, |_| Ok(()))
+}
+
+/// Whether a file may be written there: its folder has to be there, and it may be no folder itself.
+pub fn can_be_written(path: &Path) -> Result<()> {
+    let output = std::path::absolute(path).map_err(Failure::io("cannot find", path))?;
+    let folder = output.parent().unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::configuration(format!("no such folder: {}", folder.display()))
+            .hint("make it first, or name a file elsewhere"));
+    }
+    if output.is_dir() {
+        let message = format!("{} is a folder", path.display());
+        return Err(Failure::configuration(message).hint("name a file in it"));
+    }
+    Ok(())
+}
+
+/// Writes a file whole or not at all, once it was looked at where it lies until then: if `check`
+/// fails, what lay at the path stays.
+pub fn write_checked(
+    path: &Path,
+    write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+    check: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let output = std::path::absolute(path).map_err(Failure::io("cannot find", path))?;
+    let folder = output.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Failure::io("cannot create a file in", folder))?;
     let mut writer = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
     let written = write(&mut writer).and_then(|()| std::io::Write::flush(&mut writer));
     written.map_err(Failure::io("cannot write", &output))?;
     drop(writer);
+    check(file.path())?;
     let readable = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
     file.as_file().set_permissions(readable).map_err(Failure::io("cannot write", &output))?;
     file.persist(&output).map_err(|error| Failure::io("cannot write", &output)(error.error))?;

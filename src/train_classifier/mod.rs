@@ -39,6 +39,7 @@ pub fn train(args: &TrainClassifierArgs) -> Result<()> {
     if labels[0] == labels[1] {
         return Err(Failure::usage("--labels needs two that differ").hint("such as --labels wiki cc"));
     }
+    documents::can_be_written(&args.output)?;
     let training = Training {
         rate: args.lr,
         dimensions: args.dim as usize,
@@ -91,17 +92,31 @@ pub fn train(args: &TrainClassifierArgs) -> Result<()> {
     }
     let most = texts.iter().min().copied().filter(|_| !args.original && !args.unbalanced);
     let start = std::time::Instant::now();
-    let mut trained = None;
-    documents::write_whole(&args.output, |out| {
-        trained = Some(trainer.finish(most, &mut { out })?);
-        Ok(())
-    })?;
-    let Some(trained) = trained else { return Err(Failure::configuration("nothing was learned")) };
+    let trained = std::cell::OnceCell::new();
+    let mut model = None;
+    documents::write_checked(
+        &args.output,
+        |out| trained.set(trainer.finish(most, &mut { out })?).map_err(|_| io::Error::other("it was learned twice")),
+        |path| {
+            if trained.get().is_some_and(|trained| trained.diverged) {
+                return Err(Failure::configuration("learning diverged: the model's numbers grew beyond all bounds")
+                    .hint(format!(
+                        "lower --lr, which is {}; nothing was written to {}",
+                        args.lr,
+                        args.output.display()
+                    )));
+            }
+            model = Some(fasttext::load(path).map_err(|error| Failure::configuration(error.to_string()))?);
+            Ok(())
+        },
+    )?;
+    let (Some(trained), Some(model)) = (trained.into_inner(), model) else {
+        return Err(Failure::configuration("nothing was learned"));
+    };
     let seconds = start.elapsed().as_secs_f64();
     for (class, texts) in classes.iter_mut().zip(&trained.texts) {
         class.learned = *texts;
     }
-    let model = fasttext::load(&args.output).map_err(|error| Failure::configuration(error.to_string()))?;
     let scores = scores(&model, labels[0], held_out)?.sorted();
     tell(args, &classes, &trained, &scores, seconds);
     Ok(())

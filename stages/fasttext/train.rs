@@ -76,6 +76,8 @@ pub struct Trained {
     pub tokens: u64,
     /// The mean loss of the last epoch, in nats.
     pub loss: f64,
+    /// Whether learning diverged: a number of the model is infinite or none, and nobody can use it.
+    pub diverged: bool,
 }
 
 /// A run of letters or words, rather than a word.
@@ -309,7 +311,8 @@ impl<F: Read + Write + Seek> Trainer<F> {
         let output: Vec<f32> = labels.iter().flat_map(|(label, ..)| weights.output_row(*label).to_vec()).collect();
         write_matrix(&output, training.dimensions, out)?;
         let learned = examples.len().max(1) as f64;
-        Ok(Trained { texts, words: words.len(), tokens, loss: loss / learned })
+        let diverged = !weights.input.iter().chain(&weights.output).all(|number| number.is_finite());
+        Ok(Trained { texts, words: words.len(), tokens, loss: loss / learned, diverged })
     }
 }
 

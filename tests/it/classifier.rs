@@ -98,3 +98,21 @@ fn nothing_to_learn_from_is_a_wrong_configuration() {
     folder.ends("reference-urls missing.xml", 1);
     assert!(!folder.path("classifier.bin").exists());
 }
+
+#[test]
+fn what_diverged_leaves_the_model_that_was_there() {
+    let folder = folder();
+    let texts = "train-classifier --positive good.jsonl --negative others.jsonl --min-length 20 --dim 8 --held-out 0";
+    folder.fine(&format!("{texts} --output c.bin"));
+    let before = fs::read(folder.path("c.bin")).unwrap();
+    let files = || fs::read_dir(folder.path(".")).unwrap().count();
+    let count = files();
+    let said = folder.ends(&format!("{texts} --output c.bin --lr 100 --epoch 200"), 64);
+    assert!(said.err.contains("learning diverged") && said.err.contains("lower --lr, which is 100"), "{}", said.err);
+    assert!(fs::read(folder.path("c.bin")).unwrap() == before, "the model was touched");
+    assert_eq!(files(), count, "something is left beside it");
+    let said = folder.ends(&format!("{texts} --output no/such/c.bin"), 64);
+    assert!(said.err.contains("no such folder: ") && !folder.path("no").exists(), "{}", said.err);
+    let said = folder.ends(&format!("{texts} --output ."), 64);
+    assert!(said.err.contains("is a folder"), "{}", said.err);
+}
