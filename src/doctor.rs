@@ -84,7 +84,11 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     if let Some(read) = read {
         let models = inputs::load_models(&read);
         let help = match &models {
-            Err(failure) => failure.hint.clone().unwrap_or_default(),
+            Err(failure) => {
+                let place = failure.place.as_ref().map(|place| format!("{}:{}: ", place.file, place.line));
+                let hint = failure.hint.as_ref().map(|hint| format!("; {hint}"));
+                format!("{}{}{}", place.unwrap_or_default(), failure.message, hint.unwrap_or_default())
+            }
             Ok(_) => String::new(),
         };
         line(models.is_ok(), format!("models of pipeline {}", read.name), &help);

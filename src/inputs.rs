@@ -228,6 +228,9 @@ pub fn load_models(read: &Read) -> Result<LoadedModels> {
             }
         }
     }
+    if let Some(model) = &loaded.models.quality {
+        read.check_quality(model)?;
+    }
     Ok(loaded)
 }
 

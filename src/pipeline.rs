@@ -720,6 +720,11 @@ impl Read {
                     let failure = Failure::configuration(format!("`{}` needs a tokenizer", stage.value.name()));
                     return Err(here(failure).hint("add `tokenizer: gpt-neox-20b`, or a path to a `tokenizer.json`"));
                 }
+                if matches!(stage.value, StageSpec::Quality(_)) && self.pipeline.quality_model.is_none() {
+                    return Err(here(Failure::configuration("`quality` needs a model")).hint(
+                        "add `quality_model: wikiref`, the original's, or a file that `redpajama train-classifier` made",
+                    ));
+                }
                 for signal in stage.value.reads() {
                     let Some(known) = written.iter().find(|known| known.name == signal) else {
                         let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
@@ -776,6 +781,16 @@ impl Read {
                     _ => tokenized |= stage.value.name() == "tokenize",
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the model of quality knows the label that each `quality` calls good.
+    pub fn check_quality(&self, model: &stages::fasttext::Model) -> Result<()> {
+        let own = self.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages);
+        for stage in own.chain(&self.pipeline.stages) {
+            let StageSpec::Quality(options) = &stage.value else { continue };
+            options.suits(model).map_err(|words| Failure::configuration(words).at(self.place(stage)))?;
         }
         Ok(())
     }

@@ -65,16 +65,22 @@ impl Quality {
                     .to_owned(),
             );
         };
-        if !model.labels().any(|label| label == self.good) {
-            let labels: Vec<&str> = model.labels().take(8).collect();
-            return Err(format!(
-                "`quality`: the model has no label `{}`; `good` is one of: {}{}",
-                self.good,
-                labels.join(", "),
-                if model.labels().len() > labels.len() { ", …" } else { "" }
-            ));
-        }
+        self.suits(&model)?;
         Ok(Judging { options: self, model })
+    }
+
+    /// Whether a model knows the good label; if not, which ones it knows, in words.
+    pub fn suits(&self, model: &Model) -> Result<(), String> {
+        if model.labels().any(|label| label == self.good) {
+            return Ok(());
+        }
+        let labels: Vec<&str> = model.labels().take(8).collect();
+        Err(format!(
+            "`quality`: the model has no label `{}`; `good` is one of: {}{}",
+            self.good,
+            labels.join(", "),
+            if model.labels().len() > labels.len() { ", …" } else { "" }
+        ))
     }
 
     /// The signals that it writes.

@@ -116,3 +116,22 @@ fn what_diverged_leaves_the_model_that_was_there() {
     let said = folder.ends(&format!("{texts} --output ."), 64);
     assert!(said.err.contains("is a folder"), "{}", said.err);
 }
+
+#[test]
+fn a_model_of_quality_that_does_not_fit_is_found_before_anything_runs() {
+    let folder = folder();
+    let pipeline = "slices:\n  c4: {}\nstages:\n  - empty_text: {}\n  - quality: {}\n";
+    folder.write("p.yaml", pipeline);
+    for command in ["plan p.yaml --input crawl.jsonl --output out", "build p.yaml --input crawl.jsonl --output out"] {
+        let said = folder.ends(command, 64);
+        assert!(said.err.contains("`quality` needs a model") && said.err.contains("p.yaml:5:"), "{}", said.err);
+    }
+    folder.fine(&format!(
+        "train-classifier --positive good.jsonl --negative others.jsonl {SHORT} --labels a b --output c.bin"
+    ));
+    folder.write("p.yaml", format!("{pipeline}quality_model: c.bin\n"));
+    let said = folder.ends("plan p.yaml --input crawl.jsonl --output out", 64);
+    assert!(said.err.contains("the model has no label `wiki`") && said.err.contains("p.yaml:5:"), "{}", said.err);
+    let said = folder.ends("doctor p.yaml", 1);
+    assert!(said.out.contains("p.yaml:5: ") && said.out.contains("no label `wiki`"), "{}", said.out);
+}
