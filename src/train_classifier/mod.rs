@@ -22,6 +22,11 @@ use measure::Scores;
 /// Thresholds of the report. RedPajama-1T's is among them.
 const THRESHOLDS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99];
 
+/// Fewer held-out texts of a label are a warning: ours, of 50 texts a share has an error of 7 points.
+const FEWEST_HELD_OUT: usize = 50;
+/// A lower area under the curve is a warning: ours, guessing gives 0.5.
+const LOWEST_AUC: f64 = 0.6;
+
 /// What was read for a class, and what became of it.
 #[derive(Debug, Default)]
 struct Class {
@@ -33,6 +38,23 @@ struct Class {
     learned: u64,
 }
 
+impl Class {
+    /// What to do if all texts are gone: about what took most of them.
+    fn why_none_is_left(&self) -> String {
+        let read = report::count(self.read, "text");
+        let causes = [
+            (self.twice, "read before, which the other class has too or that come twice: let the two differ"),
+            (self.held_out, "held out to measure with: lower --held-out, or give more texts"),
+            (self.short, "shorter than --min-length: lower it"),
+            (self.elsewhere, "at no address of --urls: look at the list"),
+        ];
+        match causes.iter().max_by_key(|(texts, _)| *texts).filter(|(texts, _)| *texts > 0) {
+            Some((texts, why)) => format!("of {read}, {} are {why}", report::number(*texts)),
+            None => format!("{read} were read: see what `redpajama inspect` shows of the files"),
+        }
+    }
+}
+
 /// Runs `train-classifier`.
 pub fn train(args: &TrainClassifierArgs) -> Result<()> {
     let labels = [args.labels[0].as_str(), args.labels[1].as_str()];
@@ -40,6 +62,10 @@ pub fn train(args: &TrainClassifierArgs) -> Result<()> {
         return Err(Failure::usage("--labels needs two that differ").hint("such as --labels wiki cc"));
     }
     documents::can_be_written(&args.output)?;
+    if args.maxn > 0 && args.minn > args.maxn {
+        return Err(Failure::usage(format!("--minn {} is longer than --maxn {}", args.minn, args.maxn))
+            .hint("the shortest run of letters first, such as --minn 2 --maxn 5"));
+    }
     let training = Training {
         rate: args.lr,
         dimensions: args.dim as usize,
@@ -86,9 +112,9 @@ pub fn train(args: &TrainClassifierArgs) -> Result<()> {
     }
     let texts = trainer.texts();
     if let Some(class) = texts.iter().position(|texts| *texts == 0) {
-        let class = ["positive", "negative"][class];
-        return Err(Failure::configuration(format!("no {class} text is left to learn from"))
-            .hint("look at --min-length and --urls, and at what `redpajama inspect` shows of the files"));
+        let name = ["positive", "negative"][class];
+        return Err(Failure::configuration(format!("no {name} text is left to learn from"))
+            .hint(classes[class].why_none_is_left()));
     }
     let most = texts.iter().min().copied().filter(|_| !args.original && !args.unbalanced);
     let start = std::time::Instant::now();
@@ -246,6 +272,19 @@ fn scores(model: &fasttext::Model, good: &str, held_out: BufWriter<File>) -> Res
 
 fn tell(args: &TrainClassifierArgs, classes: &[Class; 2], trained: &Trained, scores: &Scores, seconds: f64) {
     let threshold = scores.for_yield(args.wanted_yield);
+    let held_out = scores.positive.len().min(scores.negative.len());
+    if args.held_out > 0.0 && held_out < FEWEST_HELD_OUT {
+        say(&format!(
+            "warning: only {held_out} held-out texts of a label: what is measured says little; give more texts, or \
+             raise --held-out"
+        ));
+    }
+    if let Some(auc) = scores.auc().filter(|auc| *auc < LOWEST_AUC) {
+        say(&format!(
+            "warning: the model hardly tells the labels apart (an area of {auc:.2}, guessing gives 0.5): give more \
+             texts, or raise --epoch or --lr"
+        ));
+    }
     if args.json {
         let class = |class: &Class| json!({ "read": class.read, "not_in_the_list": class.elsewhere, "too_short": class.short, "twice": class.twice, "held_out": class.held_out, "learned": class.learned });
         let at: Vec<_> = THRESHOLDS.iter().map(|threshold| scores.json(*threshold)).collect();

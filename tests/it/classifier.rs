@@ -135,3 +135,17 @@ fn a_model_of_quality_that_does_not_fit_is_found_before_anything_runs() {
     let said = folder.ends("doctor p.yaml", 1);
     assert!(said.out.contains("p.yaml:5: ") && said.out.contains("no label `wiki`"), "{}", said.out);
 }
+
+#[test]
+fn what_was_hardly_learned_or_measured_is_a_warning() {
+    let folder = folder();
+    let texts = "train-classifier --positive good.jsonl --min-length 20 --dim 8";
+    let said = folder.fine(&format!("{texts} --negative others.jsonl --held-out 0.4 --seed 3"));
+    assert!(said.err.contains("warning: only ") && said.err.contains("raise --held-out"), "{}", said.err);
+    let said = folder.ends(&format!("{texts} --negative good.jsonl"), 64);
+    assert!(said.err.contains("no negative text is left") && said.err.contains("the other class"), "{}", said.err);
+    let said = folder.ends(&format!("{texts} --negative others.jsonl --held-out 1"), 64);
+    assert!(said.err.contains("lower --held-out"), "{}", said.err);
+    let said = folder.ends(&format!("{texts} --negative others.jsonl --minn 5 --maxn 2"), 2);
+    assert!(said.err.contains("--minn 5 is longer than --maxn 2"), "{}", said.err);
+}
