@@ -10,7 +10,7 @@ use sources::Raw;
 
 use crate::cli::ReferenceUrlsArgs;
 use crate::documents;
-use crate::failure::{Failure, Result};
+use crate::failure::{Code, Failure, Result};
 use crate::report::{self, say};
 
 mod markup;
@@ -18,6 +18,8 @@ mod original;
 
 /// A page of a dump beyond this many bytes is cut: ours, eight times the longest that MediaWiki saves.
 const LONGEST_PAGE: usize = 16 << 20;
+/// A dump says within its first bytes that it is one: ours, it is in the first line.
+const BEGINNING: usize = 64 << 10;
 /// Longer addresses are none: ours, what browsers and servers agree on is far below.
 const LONGEST_URL: usize = 2048;
 
@@ -27,10 +29,10 @@ pub fn list(args: &ReferenceUrlsArgs) -> Result<()> {
         Some(most) => Urls::Sample { most: most as usize, seed: args.seed, drawn: BTreeMap::new() },
         None => Urls::All { bytes: 0, most: args.memory.0 as usize, held: Vec::new(), runs: Vec::new() },
     };
-    let mut cited = 0u64;
+    let cited = std::cell::Cell::new(0u64);
     let mut failed = None;
     let mut take = |url: &str| {
-        cited += 1;
+        cited.set(cited.get() + 1);
         if failed.is_none() && url.len() <= LONGEST_URL {
             failed = urls.add(url).err();
         }
@@ -42,12 +44,21 @@ pub fn list(args: &ReferenceUrlsArgs) -> Result<()> {
             return Err(Failure::configuration(format!("{name} is a 7z archive"))
                 .hint("take the dump's `.xml.bz2`, or unpack it first"));
         }
-        let read = BufReader::with_capacity(1 << 20, raw);
+        let mut read = BufReader::with_capacity(1 << 20, raw);
+        let begin = read.fill_buf().map_err(Failure::io("cannot read", path))?;
+        let begin = &begin[..begin.len().min(BEGINNING)];
+        let is_dump = [&b"<mediawiki"[..], b"<page>"].into_iter().any(|mark| find(begin, mark).is_some());
+        let before = cited.get();
         let done = match args.original {
             true => original::each(read, &mut take),
             false => markup::each(read, &mut take),
         };
         done.map_err(Failure::io("cannot read", path))?;
+        // A piece of a dump may begin anywhere, and is told by what it cites.
+        if !is_dump && cited.get() == before {
+            return Err(Failure::new(Code::Damaged, format!("{name} is no Wikipedia dump, and cites nothing"))
+                .hint("take a dump of pages in XML, `pages-articles`, as it is published"));
+        }
     }
     if let Some(error) = failed {
         return Err(Failure::io("cannot write a file in", std::env::temp_dir())(error));
@@ -66,7 +77,7 @@ pub fn list(args: &ReferenceUrlsArgs) -> Result<()> {
     say(&format!(
         "{} of {} citations: {}",
         report::count(written, "URL"),
-        report::number(cited),
+        report::number(cited.get()),
         args.output.display()
     ));
     Ok(())

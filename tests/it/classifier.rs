@@ -118,6 +118,14 @@ fn what_diverged_leaves_the_model_that_was_there() {
 }
 
 #[test]
+fn a_file_that_is_no_dump_is_an_error() {
+    let folder = folder();
+    let said = folder.ends("reference-urls good.jsonl --output urls.txt", 65);
+    assert!(said.err.contains("good.jsonl is no Wikipedia dump"), "{}", said.err);
+    assert!(!folder.path("urls.txt").exists());
+}
+
+#[test]
 fn a_model_of_quality_that_does_not_fit_is_found_before_anything_runs() {
     let folder = folder();
     let pipeline = "slices:\n  c4: {}\nstages:\n  - empty_text: {}\n  - quality: {}\n";
