@@ -78,7 +78,13 @@ fn read(name: &str) -> Result<Recipe> {
         }));
     }
     let text = std::fs::read_to_string(path).map_err(Failure::io("cannot read", path))?;
-    let keep_if: KeepIf = parse(name, &text)?;
+    let keep_if: KeepIf = parse(name, &text).map_err(|failure| {
+        let mut lines = text.lines().map(|line| line.trim_start_matches([' ', '-']));
+        match lines.any(|line| line.starts_with("keep_if:")) {
+            true => failure.hint("leave out `keep_if:`: a recipe has what stands below it in a pipeline"),
+            false => failure,
+        }
+    })?;
     if keep_if.rules.len() > MOST_RULES {
         return Err(Failure::configuration(format!("{name}: more than {MOST_RULES} rules")));
     }
@@ -152,12 +158,49 @@ fn missing(recipe: &Recipe, signal: &str, slice: &str, columns: &Columns) -> Fai
 /// Where a recipe's file names a signal.
 fn place(recipe: &Recipe, signal: &str) -> Option<Place> {
     let text = recipe.text.as_ref()?;
-    let (number, line) = text.lines().enumerate().find(|(_, line)| line.contains(signal))?;
+    let named = |line: &str| line.match_indices(signal).map(|(at, _)| at).find(|at| is_key(line, *at, signal));
+    let (number, line, at) = text.lines().enumerate().find_map(|(number, line)| Some((number, line, named(line)?)))?;
     Some(Place {
         file: recipe.name.clone(),
         line: number + 1,
-        column: line[..line.find(signal)?].chars().count() + 1,
+        column: line[..at].chars().count() + 1,
         width: signal.chars().count(),
         text: line.to_owned(),
     })
+}
+
+/// Whether a word at a place of a line is a key as a whole, not part of another name or of a remark.
+fn is_key(line: &str, at: usize, word: &str) -> bool {
+    let (before, after) = (&line[..at], &line[at + word.len()..]);
+    let after = after.trim_start_matches(['"', '\'']).trim_start();
+    let before = before.trim_end_matches(['"', '\'']).trim_end();
+    after.starts_with(':') && (before.is_empty() || before.ends_with(['{', ','])) && !before.contains('#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_shown_where_it_is_a_key() {
+        let text = "# language: here\nlanguage_score: { min: 1 }\na: {max: 1}\n\"language\": { one_of: [en] }\n";
+        let recipe = |text: &str| Recipe { name: "r".into(), keep_if: KeepIf::default(), text: Some(text.into()) };
+        let at = |text: &str| place(&recipe(text), "language").map(|place| (place.line, place.column));
+        assert_eq!(at(text), Some((4, 2)));
+        assert_eq!(at("{ language_score: { min: 1 }, language: { min: 1 } }"), Some((1, 31)));
+        assert_eq!(at("language_score: { min: 1 }"), None);
+    }
+
+    #[test]
+    fn a_recipe_stands_without_its_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.yaml");
+        for text in ["keep_if:\n  line_count: { min: 1 }\n", "- keep_if: { line_count: { min: 1 } }\n"] {
+            std::fs::write(&path, text).unwrap();
+            let failure = read(path.to_str().unwrap()).err().unwrap();
+            assert!(failure.hint.is_some_and(|hint| hint.contains("leave out `keep_if:`")), "{text}");
+        }
+        std::fs::write(&path, "line_count: { min: 1 }\n").unwrap();
+        assert_eq!(read(path.to_str().unwrap()).unwrap().keep_if.rules.len(), 1);
+    }
 }
