@@ -707,7 +707,7 @@ impl Read {
     /// What types cannot say: the order of stages, and what they need from each other.
     fn check(&self) -> Result<()> {
         for (name, slice) in &self.pipeline.slices.0 {
-            let mut written: Vec<SignalSpec> = Vec::new();
+            let mut written: Vec<(SignalSpec, &StageSpec)> = Vec::new();
             let mut tokenized = false;
             let mut packed = false;
             for stage in slice.stages.iter().chain(&self.pipeline.stages) {
@@ -726,8 +726,8 @@ impl Read {
                     ));
                 }
                 for signal in stage.value.reads() {
-                    let Some(known) = written.iter().find(|known| known.name == signal) else {
-                        let signals: Vec<&str> = written.iter().map(|signal| signal.name).collect();
+                    let Some((known, _)) = written.iter().find(|(known, _)| known.name == signal) else {
+                        let signals: Vec<&str> = written.iter().map(|(signal, _)| signal.name).collect();
                         let known = if signals.is_empty() { "none".to_owned() } else { signals.join(", ") };
                         let failure = Failure::configuration(format!(
                             "`{}` judges the signal `{signal}`, which no stage before it writes for slice {name}",
@@ -743,6 +743,12 @@ impl Read {
                             }
                         }));
                     };
+                    if let Some((why, hint)) = self.never_there(name, &signal, &written) {
+                        let judges = format!("`{}` judges the signal `{signal}`", stage.value.name());
+                        let failure =
+                            Failure::configuration(format!("{judges}, which would be null throughout: {why}"));
+                        return Err(failure.at(self.place_of_word(stage, &signal)).hint(hint));
+                    }
                     if stage.value.compares_numbers() && known.kind == SignalKind::Spans {
                         let judges = format!("`{}` judges the signal `{signal}`", stage.value.name());
                         let failure = Failure::configuration(format!("{judges}, which has a value for each line"));
@@ -770,7 +776,7 @@ impl Read {
                     let failure = Failure::configuration(judges).at(self.place_of_word(stage, &signal));
                     return Err(failure.hint(hint));
                 }
-                written.extend(stage.value.writes());
+                written.extend(stage.value.writes().into_iter().map(|signal| (signal, &stage.value)));
                 match stage.value.kind() {
                     Kind::Edit => tokenized = false,
                     Kind::Pack if !tokenized => {
@@ -793,6 +799,43 @@ impl Read {
             options.suits(model).map_err(|words| Failure::configuration(words).at(self.place(stage)))?;
         }
         Ok(())
+    }
+
+    /// Why no document of a slice can have a signal that stages before write, with what to do about it.
+    fn never_there(&self, slice: &str, signal: &str, written: &[(SignalSpec, &StageSpec)]) -> Option<(String, String)> {
+        let lacks = |signal: &str, stage: &StageSpec| {
+            stage.rests_on(signal).filter(|variable| self.model(*variable).is_none()).map(Variable::name)
+        };
+        // Whoever writes it, a value of any of them is one.
+        let mut writers = written.iter().enumerate().filter(|(_, (known, _))| known.name == signal);
+        let (mut at, &(_, mut writer)) = writers.next()?;
+        let mut variable = lacks(signal, writer);
+        for (later, &(_, other)) in writers {
+            (at, writer) = (later, other);
+            variable = variable.and(lacks(signal, other));
+        }
+        if let Some(variable) = variable {
+            let why = format!("`{}` measures it with `{variable}`, which the pipeline does not name", writer.name());
+            return Some((why, format!("name one, `{variable}: …`, or judge another signal")));
+        }
+        let source = writer.repeats(signal)?;
+        let (before, after) = written.split_at(at);
+        let mut before = before.iter().filter(|(known, _)| known.name == source).map(|(_, stage)| *stage).peekable();
+        match before.peek() {
+            None => {
+                // Without such a stage it is the source that may tell.
+                let (_, late) = after.iter().find(|(known, _)| known.name == source)?;
+                let why = format!("`{}` stands after `{}`, which says again what it wrote", late.name(), writer.name());
+                Some((why, format!("put `{}` before `{}`", late.name(), writer.name())))
+            }
+            // cc_net's own files tell it without a model.
+            Some(_) if slice == "common_crawl" => None,
+            Some(first) => {
+                let variable = lacks(source, first)?;
+                let why = format!("`{}` measures with `{variable}`, which the pipeline does not name", first.name());
+                Some((why, format!("name one, `{variable}: …`, or judge another signal")))
+            }
+        }
     }
 
     /// Where a word stands within a stage, or the stage itself.
@@ -1031,6 +1074,40 @@ mod tests {
                 "unknown value `higest`",
                 "did you mean `highest`",
             ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - signals: { only: [all] }\n  - keep_if:\n      \
+                 rps_doc_ml_wikiref_score: { min: 0.2 }\n",
+                "p.yaml:6:7",
+                "null throughout: `signals` measures it with `quality_model`, which the pipeline does not name",
+                "`quality_model: …`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - signals: { only: [content] }\n  - keep_if: { \
+                 rps_doc_ut1_blacklist: { max: 1 } }\n",
+                "p.yaml:5:16",
+                "null throughout",
+                "`blocked_domains: …`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - perplexity: {}\n  - keep_if: { perplexity: { max: 500 } }\n",
+                "p.yaml:5:16",
+                "null throughout",
+                "`perplexity_model: …`",
+            ),
+            (
+                "slices:\n  c4: {}\nperplexity_model: a\nstages:\n  - signals: {}\n  - perplexity: {}\n  \
+                 - keep_if: { ccnet_perplexity: { max: 500 } }\n",
+                "p.yaml:7:16",
+                "null throughout: `perplexity` stands after `signals`",
+                "put `perplexity` before `signals`",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - perplexity: {}\n  - signals: {}\n  \
+                 - keep_if: { ccnet_perplexity: { max: 500 } }\n",
+                "p.yaml:6:16",
+                "null throughout: `perplexity` measures with `perplexity_model`",
+                "`perplexity_model: …`",
+            ),
             ("slices: {}\n", "p.yaml:1:9", "at least one slice", ""),
             ("slices:\n  c4: {}\npartition: 0\n", "p.yaml:3:12", "0 is too small", ""),
             ("slices:\n  c4: { input: a.json }\n", "p.yaml:2:16", "expected a list", "[first, second]"),
@@ -1039,6 +1116,31 @@ mod tests {
             let message = message(yaml);
             assert!(message.contains(place), "{message}\nmisses {place}");
             assert!(message.contains(says) && message.contains(hint), "{message}\nmisses {says} or {hint}");
+        }
+    }
+
+    #[test]
+    fn a_signal_that_a_model_or_the_source_may_tell_can_be_judged() {
+        let keep = |model: &str, stages: &str| format!("slices:\n  common_crawl: {{}}\n{model}\nstages:\n{stages}");
+        for yaml in [
+            keep("perplexity_model: a", "  - perplexity: {}\n  - keep_if: { perplexity: { max: 5 } }\n"),
+            keep(
+                "perplexity_model: a",
+                "  - perplexity: {}\n  - signals: {}\n  - keep_if: { ccnet_perplexity: { max: 5 } }\n",
+            ),
+            keep("", "  - signals: {}\n  - keep_if: { ccnet_perplexity: { max: 5 } }\n"),
+            keep("", "  - perplexity: {}\n  - signals: {}\n  - keep_if: { ccnet_perplexity: { max: 5 } }\n"),
+            keep(
+                "quality_model: a",
+                "  - signals: { only: [all] }\n  - keep_if: { rps_doc_ml_wikiref_score: { min: 0 } }\n",
+            ),
+        ] {
+            let pipeline = parse_pipeline("p.yaml", &yaml).unwrap();
+            let (name, file, text) = ("p".into(), "p.yaml".into(), yaml.clone());
+            let read = Read { name, folder: None, file, text, pipeline, others: Others::new() };
+            if let Err(failure) = read.check() {
+                panic!("{yaml}: {}", crate::report::words(&failure));
+            }
         }
     }
 

@@ -23,7 +23,9 @@ pub use importance::features;
 /// The original measures pages of which cc_net told the language and the perplexity; any text can be
 /// measured here. Of a text without words a share is null where the original's is, and 0 where it is.
 /// A signal that is asked for and that rests on a file which no variable names is null throughout, as
-/// in the original.
+/// in the original; `keep_if` on such a one is an error. `ccnet_language_score`, `ccnet_perplexity` and
+/// `ccnet_bucket` say again what `language` and `perplexity` wrote, which have to stand before `signals`, or
+/// else what the source says, as cc_net's own files do.
 ///
 /// Words are of two kinds. *Normalized* words: ASCII punctuation deleted, small letters, cut at white
 /// space, decomposed. *Raw* words: runs of letters, marks and digits, and runs of other signs. Lines
@@ -282,6 +284,31 @@ static PUBLISHED: [Published; 45] = [
 /// Every signal that there is.
 pub(crate) fn all() -> Vec<SignalSpec> {
     PUBLISHED.iter().map(|signal| signal.spec).collect()
+}
+
+/// The variable whose file a signal rests on.
+pub(crate) fn rests_on(signal: &str) -> Option<Variable> {
+    match signal {
+        "rps_doc_ldnoobw_words" => Some(Variable::BadWords),
+        "rps_doc_ut1_blacklist" => Some(Variable::BlockedDomains),
+        "rps_doc_ml_palm_score" => Some(Variable::PalmModel),
+        "rps_doc_ml_wikipedia_score" => Some(Variable::WikipediaModel),
+        "rps_doc_ml_wikiref_score" => Some(Variable::QualityModel),
+        _ => {
+            let is = |known: &&Published| known.spec.name == signal && known.group == "importance";
+            PUBLISHED.iter().find(is).map(|_| Variable::ImportanceCounts)
+        }
+    }
+}
+
+/// The signal of a stage before `signals` that a signal of cc_net's says again.
+pub(crate) fn repeats(signal: &str) -> Option<&'static str> {
+    match signal {
+        "ccnet_language_score" => Some("language_score"),
+        "ccnet_perplexity" => Some("perplexity"),
+        "ccnet_bucket" => Some("bucket"),
+        _ => None,
+    }
 }
 
 impl Signals {

@@ -307,6 +307,23 @@ impl StageSpec {
         }
     }
 
+    /// The variable without whose model a signal that it writes is null throughout.
+    pub fn rests_on(&self, signal: &str) -> Option<Variable> {
+        match self {
+            StageSpec::Perplexity(_) => Some(Variable::PerplexityModel),
+            StageSpec::Signals(_) => crate::signals::rests_on(signal),
+            _ => None,
+        }
+    }
+
+    /// The signal of a stage before it that it writes again under another name.
+    pub fn repeats(&self, signal: &str) -> Option<&'static str> {
+        match self {
+            StageSpec::Signals(_) => crate::signals::repeats(signal),
+            _ => None,
+        }
+    }
+
     /// The signals that it judges, which stages before it must write.
     pub fn reads(&self) -> Vec<String> {
         match self {

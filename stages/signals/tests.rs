@@ -182,3 +182,10 @@ fn signals_are_not_doubled() {
     stage.apply(&mut document, &mut workspace);
     assert_eq!(document.signals.get("rps_doc_word_count"), Some(&Signal::Integer(1)));
 }
+
+#[test]
+fn each_signal_that_is_not_measured_alone_rests_on_a_variable() {
+    for signal in &PUBLISHED {
+        assert_eq!(rests_on(signal.spec.name).is_none(), signal.alone, "{}", signal.spec.name);
+    }
+}
