@@ -725,6 +725,18 @@ impl Read {
                         "add `quality_model: wikiref`, the original's, or a file that `redpajama train-classifier` made",
                     ));
                 }
+                let wrote = |signal: &str| written.iter().any(|(known, _)| known.name == signal);
+                if matches!(&stage.value, StageSpec::Bucket(options) if !options.unknown)
+                    && wrote("perplexity")
+                    && !wrote("bucket")
+                {
+                    let failure =
+                        Failure::configuration("`perplexity` before `bucket` writes none, for want of cut-offs");
+                    return Err(here(failure).hint(
+                        "give it `cutoffs`, or `lines: glued` with cc_net's models; a bucket of the source's is judged \
+                         before `perplexity`",
+                    ));
+                }
                 for signal in stage.value.reads() {
                     let Some((known, _)) = written.iter().find(|(known, _)| known.name == signal) else {
                         let signals: Vec<&str> = written.iter().map(|(signal, _)| signal.name).collect();
@@ -736,6 +748,11 @@ impl Read {
                         let failure = failure.at(self.place_of_word(stage, &signal));
                         let writer = stages::writer_of(&signal);
                         return Err(failure.hint(match (writer, closest(&signal, &signals)) {
+                            (Some(writer), _) if written.iter().any(|(_, stage)| stage.name() == writer) => {
+                                format!(
+                                    "`{writer}` before it does not, with its options: see `redpajama stages {writer}`"
+                                )
+                            }
                             (Some(writer), _) => format!("put `- {writer}: {{}}` before it, which writes it"),
                             (None, Some(close)) => format!("did you mean `{close}`?"),
                             (None, None) => {
@@ -1107,6 +1124,24 @@ mod tests {
                 "p.yaml:6:16",
                 "null throughout: `perplexity` measures with `perplexity_model`",
                 "`perplexity_model: …`",
+            ),
+            (
+                "slices:\n  c4: {}\nperplexity_model: a\nstages:\n  - perplexity: {}\n  - bucket: {}\n",
+                "p.yaml:6:5",
+                "`perplexity` before `bucket` writes none",
+                "`lines: glued`",
+            ),
+            (
+                "slices:\n  c4: {}\nperplexity_model: a\nstages:\n  - perplexity: {}\n  - keep_if: { bucket: { one_of: [head] } }\n",
+                "p.yaml:6:16",
+                "`bucket`, which no stage before it writes",
+                "`perplexity` before it does not, with its options",
+            ),
+            (
+                "slices:\n  c4: {}\nstages:\n  - signals: { language: english }\n",
+                "p.yaml:4:26",
+                "no language `english`",
+                "`redpajama stages signals`",
             ),
             ("slices: {}\n", "p.yaml:1:9", "at least one slice", ""),
             ("slices:\n  c4: {}\npartition: 0\n", "p.yaml:3:12", "0 is too small", ""),

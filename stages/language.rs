@@ -131,23 +131,50 @@ pub(crate) fn rounded(value: f64, Decimals(digits): Decimals) -> f64 {
     format!("{value:.*}", usize::from(digits)).parse().unwrap_or(value)
 }
 
+/// Languages by their names of three letters in ISO 639, with those of two.
+#[rustfmt::skip]
+const TWO_LETTERS: &[(&str, &str)] = &[
+    ("afr", "af"), ("aka", "ak"), ("amh", "am"), ("ara", "ar"), ("aze", "az"), ("bel", "be"), ("ben", "bn"),
+    ("bul", "bg"), ("cat", "ca"), ("ces", "cs"), ("cmn", "zh"), ("cym", "cy"), ("dan", "da"), ("deu", "de"),
+    ("ell", "el"), ("eng", "en"), ("epo", "eo"), ("est", "et"), ("fin", "fi"), ("fra", "fr"), ("guj", "gu"),
+    ("heb", "he"), ("hin", "hi"), ("hrv", "hr"), ("hun", "hu"), ("hye", "hy"), ("ind", "id"), ("ita", "it"),
+    ("jav", "jv"), ("jpn", "ja"), ("kan", "kn"), ("kat", "ka"), ("khm", "km"), ("kor", "ko"), ("lat", "la"),
+    ("lav", "lv"), ("lit", "lt"), ("mal", "ml"), ("mar", "mr"), ("mkd", "mk"), ("mya", "my"), ("nep", "ne"),
+    ("nld", "nl"), ("nob", "no"), ("ori", "or"), ("pan", "pa"), ("pes", "fa"), ("pol", "pl"), ("por", "pt"),
+    ("ron", "ro"), ("rus", "ru"), ("sin", "si"), ("slk", "sk"), ("slv", "sl"), ("sna", "sn"), ("spa", "es"),
+    ("srp", "sr"), ("swe", "sv"), ("tam", "ta"), ("tel", "te"), ("tgl", "tl"), ("tha", "th"), ("tuk", "tk"),
+    ("tur", "tr"), ("ukr", "uk"), ("urd", "ur"), ("uzb", "uz"), ("vie", "vi"), ("yid", "yi"), ("zul", "zu"),
+];
+
+/// Languages of two letters: ISO 639-1, with `bh` and `sh`, which it had and lid.176 has.
+const NAMES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de \
+                     dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id \
+                     ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu \
+                     lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu \
+                     rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to \
+                     tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu";
+
+/// Whether a word can be the name of a document's language: two letters of ISO 639, or three where it
+/// has no two for it, and perhaps a region or a script, as in `pt-BR`.
+pub(crate) fn is_language(word: &str) -> bool {
+    let (name, region) = word.split_once(['-', '_']).unwrap_or((word, "XX"));
+    let is_region = (2..=4).contains(&region.len()) && region.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_region
+        && match name.len() {
+            2 => NAMES.split_whitespace().any(|known| known == name),
+            3 => name.bytes().all(|byte| byte.is_ascii_lowercase()) && short_name_of(name).is_none(),
+            _ => false,
+        }
+}
+
+fn short_name_of(code: &str) -> Option<&'static str> {
+    TWO_LETTERS.iter().find(|(three, _)| *three == code).map(|(_, two)| *two)
+}
+
 /// The names that fastText's models give to whatlang's languages: of two letters where ISO 639 has
 /// one.
 fn short_name(code: &'static str) -> &'static str {
-    #[rustfmt::skip]
-    const TWO_LETTERS: &[(&str, &str)] = &[
-        ("afr", "af"), ("aka", "ak"), ("amh", "am"), ("ara", "ar"), ("aze", "az"), ("bel", "be"), ("ben", "bn"),
-        ("bul", "bg"), ("cat", "ca"), ("ces", "cs"), ("cmn", "zh"), ("cym", "cy"), ("dan", "da"), ("deu", "de"),
-        ("ell", "el"), ("eng", "en"), ("epo", "eo"), ("est", "et"), ("fin", "fi"), ("fra", "fr"), ("guj", "gu"),
-        ("heb", "he"), ("hin", "hi"), ("hrv", "hr"), ("hun", "hu"), ("hye", "hy"), ("ind", "id"), ("ita", "it"),
-        ("jav", "jv"), ("jpn", "ja"), ("kan", "kn"), ("kat", "ka"), ("khm", "km"), ("kor", "ko"), ("lat", "la"),
-        ("lav", "lv"), ("lit", "lt"), ("mal", "ml"), ("mar", "mr"), ("mkd", "mk"), ("mya", "my"), ("nep", "ne"),
-        ("nld", "nl"), ("nob", "no"), ("ori", "or"), ("pan", "pa"), ("pes", "fa"), ("pol", "pl"), ("por", "pt"),
-        ("ron", "ro"), ("rus", "ru"), ("sin", "si"), ("slk", "sk"), ("slv", "sl"), ("sna", "sn"), ("spa", "es"),
-        ("srp", "sr"), ("swe", "sv"), ("tam", "ta"), ("tel", "te"), ("tgl", "tl"), ("tha", "th"), ("tuk", "tk"),
-        ("tur", "tr"), ("ukr", "uk"), ("urd", "ur"), ("uzb", "uz"), ("vie", "vi"), ("yid", "yi"), ("zul", "zu"),
-    ];
-    TWO_LETTERS.iter().find(|(three, _)| *three == code).map_or(code, |(_, two)| two)
+    short_name_of(code).unwrap_or(code)
 }
 
 #[cfg(test)]
@@ -215,6 +242,17 @@ mod tests {
         for language in whatlang::Lang::all() {
             assert_eq!(short_name(language.code()).len(), 2, "{}", language.code());
         }
+    }
+
+    #[test]
+    fn languages_have_names_of_two_letters_or_three() {
+        for known in ["en", "zh", "als", "ltg", "pt-BR", "zh_Hans"] {
+            assert!(is_language(known), "{known}");
+        }
+        for other in ["", "EN", "english", "eng", "lm", "words", "en-", "en-english", "xx-BR", "日"] {
+            assert!(!is_language(other), "{other}");
+        }
+        assert!(TWO_LETTERS.iter().all(|(_, two)| is_language(two)));
     }
 
     #[test]

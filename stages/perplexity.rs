@@ -27,8 +27,10 @@ pub use models::{ModelError, Models, Pair, load};
 /// ASCII. Where there is no model for a document, or nothing in it to score, it has no perplexity, and
 /// its bucket is `all`, as in cc_net. Without `perplexity_model` nothing is measured at all.
 ///
-/// Perplexities are comparable under one model and one way to take lines only. The cut-offs are
-/// cc_net's, percentiles 30 and 60 of its own pages, made with its own models and lines glued together.
+/// Perplexities are comparable under one model and one way to take lines only. cc_net's cut-offs,
+/// percentiles 30 and 60 of its own pages, were made with its own models of pieces and lines glued
+/// together: they count with `lines: glued` and a model of pieces alone. With `lines: apart` and no
+/// `cutoffs`, no bucket is written.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Perplexity {
@@ -36,7 +38,7 @@ pub struct Perplexity {
     pub lines: Lines,
     /// Digits of the perplexity after the point. cc_net keeps 1.
     pub decimals: Decimals,
-    /// Cut-offs by language, in place of cc_net's.
+    /// Cut-offs by language, before cc_net's, which count with `lines: glued` alone.
     pub cutoffs: BTreeMap<Box<str>, Cutoffs>,
 }
 
@@ -86,7 +88,8 @@ impl Default for Perplexity {
     }
 }
 
-const WRITES: [SignalSpec; 2] = [
+/// What it writes where there are cut-offs; without them the first alone.
+pub(crate) const WRITES: [SignalSpec; 2] = [
     SignalSpec {
         name: "perplexity",
         kind: SignalKind::Number,
@@ -121,7 +124,15 @@ impl Perplexity {
 
     /// The signals that it writes.
     pub fn writes(&self) -> &'static [SignalSpec] {
-        &WRITES
+        match self.has_cutoffs() {
+            true => &WRITES,
+            false => &WRITES[..1],
+        }
+    }
+
+    /// Whether there are cut-offs that can be meant for the model.
+    fn has_cutoffs(&self) -> bool {
+        self.lines == Lines::Glued || !self.cutoffs.is_empty()
     }
 
     /// The perplexity of a text, if there is anything in it to score.
@@ -151,10 +162,11 @@ impl Perplexity {
         perplexity.is_finite().then(|| rounded(perplexity, self.decimals))
     }
 
-    fn bucket(&self, perplexity: f64, language: Option<&str>) -> &'static str {
+    fn bucket(&self, perplexity: f64, language: Option<&str>, of_pieces: bool) -> &'static str {
+        let prepared_as_cc_net = self.lines == Lines::Glued && of_pieces;
         let own = language.and_then(|language| self.cutoffs.get(language));
         let own = own.map(|cutoffs| (cutoffs.head.0 as f64, cutoffs.middle.0 as f64));
-        match own.or_else(|| cutoffs::of(language?)) {
+        match own.or_else(|| cutoffs::of(language.filter(|_| prepared_as_cc_net)?)) {
             Some((head, _)) if perplexity < head => "head",
             Some((_, middle)) if perplexity < middle => "middle",
             Some(_) => "tail",
@@ -170,7 +182,7 @@ struct Foretelling {
 
 impl Stage for Foretelling {
     fn writes(&self) -> &'static [SignalSpec] {
-        &WRITES
+        self.options.writes()
     }
 
     fn apply(&self, document: &mut Document, workspace: &mut Workspace) -> Verdict {
@@ -178,11 +190,14 @@ impl Stage for Foretelling {
         let language = document.meta.language.as_deref();
         let pair = models.get(language);
         let found = pair.and_then(|pair| self.options.of(document.text(), pair, &mut workspace.perplexity));
-        let bucket = found.map_or("all", |perplexity| self.options.bucket(perplexity, language));
         if let Some(perplexity) = found {
             document.signals.set("perplexity", Signal::Number(perplexity));
         }
-        document.signals.set("bucket", Signal::Text(bucket.into()));
+        if self.options.has_cutoffs() {
+            let of_pieces = pair.is_some_and(Pair::is_of_pieces);
+            let bucket = found.map_or("all", |perplexity| self.options.bucket(perplexity, language, of_pieces));
+            document.signals.set("bucket", Signal::Text(bucket.into()));
+        }
         Verdict::Keep
     }
 }

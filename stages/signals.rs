@@ -42,7 +42,18 @@ pub struct Signals {
     pub only: Vec<Choice>,
     /// The language whose stop words, bad words and counts are asked, such as `en`, whatever the
     /// document's; empty for the document's own.
+    #[serde(deserialize_with = "known_language")]
     pub language: String,
+}
+
+fn known_language<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if name.is_empty() || crate::language::is_language(&name) {
+        return Ok(name);
+    }
+    let known = "languages have names of two small letters, or of three if there are no two; stop words are known \
+                 of de, en, es, fr, it";
+    Err(serde::de::Error::custom(format!("no language `{name}`: {known}")))
 }
 
 /// A signal by its name, or a group of them.

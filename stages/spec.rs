@@ -258,7 +258,7 @@ stages! {
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
-    Perplexity(perplexity), Measure, version 1, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
+    Perplexity(perplexity), Measure, version 2, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
     PersonalData(personal_data), Edit, version 1, reasons [], example "personal_data: { phone: ignore }";
     Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
     Secrets(secrets), Edit, version 1, reasons ["secret"], example "secrets: { action: drop }";
@@ -302,6 +302,7 @@ impl StageSpec {
     /// The signals that it writes with any options.
     fn could_write(&self) -> Vec<SignalSpec> {
         match self {
+            StageSpec::Perplexity(_) => crate::perplexity::WRITES.to_vec(),
             StageSpec::Signals(_) => crate::signals::all(),
             _ => self.writes(),
         }

@@ -8,6 +8,7 @@ use corpus::python::Traits;
 
 use super::cutoffs::CC_NET;
 use crate::kenlm::{self, Word};
+use crate::language::is_language;
 use crate::sentencepiece::{self, Token};
 
 /// Why models cannot be used.
@@ -28,10 +29,25 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// The folder has no models.
-    #[error("{} has no models: expected files such as `en.arpa.bin`, with `en.sp.model` beside it", path.display())]
+    #[error(
+        "{} has no models: expected files such as `en.arpa.bin`, `en.binary` or `en.arpa`, with `en.sp.model` beside it",
+        path.display()
+    )]
     None {
         /// The folder.
         path: PathBuf,
+    },
+    /// The models of the folder are named for no language.
+    #[error(
+        "{}: no model is named for a language: expected `LANGUAGE.arpa.bin`, `LANGUAGE.binary` or `LANGUAGE.arpa`, \
+         such as `en.arpa.bin`, and it has {names}; name the file itself to use it for all documents",
+        path.display()
+    )]
+    NoLanguage {
+        /// The folder.
+        path: PathBuf,
+        /// The files that were found.
+        names: String,
     },
     /// A model of pieces has no pieces.
     #[error("{} foretells SentencePiece's pieces: expected their model beside it, `{pieces}`", path.display())]
@@ -67,26 +83,31 @@ struct Pieces {
 
 /// The ending of a model of pieces, behind the name up to the first dot of its model of words.
 const PIECES: &str = ".sp.model";
-/// The endings of models of words in a folder.
-const WORDS: [&str; 2] = [".arpa.bin", ".arpa"];
+/// The endings of models of words in a folder; of a model that is there in several forms the first is used.
+const WORDS: [&str; 3] = [".arpa.bin", ".binary", ".arpa"];
 
 /// Loads the models at a path: all of a folder, or one file. A file that is named as cc_net names its
 /// own, `en.arpa.bin`, is for documents of that language, any other for all documents.
 pub fn load(path: &Path) -> Result<Models, ModelError> {
     if path.is_dir() {
         let folder = |source| ModelError::Folder { path: path.to_owned(), source };
-        let mut found: BTreeMap<Box<str>, PathBuf> = BTreeMap::new();
+        let mut found: BTreeMap<Box<str>, (usize, PathBuf)> = BTreeMap::new();
         for entry in std::fs::read_dir(path).map_err(folder)? {
             let entry = entry.map_err(folder)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(language) = WORDS.iter().find_map(|ending| name.strip_suffix(ending)) else { continue };
-            // Of a model that is there in both forms the binary one is used.
-            if !language.contains('.') && (name.ends_with(WORDS[0]) || !found.contains_key(language)) {
-                found.insert(language.into(), entry.path());
+            let language = |(form, ending): (usize, &&str)| Some((form, name.strip_suffix(*ending)?));
+            let Some((form, language)) = WORDS.iter().enumerate().find_map(language) else { continue };
+            if !language.contains('.') && found.get(language).is_none_or(|(other, _)| form < *other) {
+                found.insert(language.into(), (form, entry.path()));
             }
         }
+        if !found.is_empty() && !found.keys().any(|name| is_language(name)) {
+            let names: Vec<_> = found.values().filter_map(|(_, path)| path.file_name()).take(8).collect();
+            let names = names.iter().map(|name| format!("`{}`", name.to_string_lossy())).collect::<Vec<_>>().join(", ");
+            return Err(ModelError::NoLanguage { path: path.to_owned(), names });
+        }
         let mut by_language = BTreeMap::new();
-        for (language, path) in found {
+        for (language, (_, path)) in found {
             by_language.insert(language, Pair::load(&path)?);
         }
         if by_language.is_empty() {
@@ -160,6 +181,11 @@ impl Pair {
             return Ok(Pair { words, pieces: None });
         }
         Ok(Pair::of(words, Some(sentencepiece::load(&beside)?)))
+    }
+
+    /// Whether SentencePiece's pieces are its words.
+    pub fn is_of_pieces(&self) -> bool {
+        self.pieces.is_some()
     }
 
     /// Models that belong together.

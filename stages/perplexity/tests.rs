@@ -70,35 +70,48 @@ fn a_document_is_cut_by_its_language() {
     measured(&cut(1, 2), Some(small()), en, text, "perplexity=4.4 bucket=tail");
     measured(&cut(1, 5), Some(small()), en, text, "perplexity=4.4 bucket=middle");
     measured(&cut(5, 5), Some(small()), en, text, "perplexity=4.4 bucket=head");
-    // cc_net's own.
-    measured("perplexity: {}", Some(small()), en, text, "perplexity=4.4 bucket=head");
-    measured("perplexity: {}", Some(small()), Some("de"), text, "perplexity=- bucket=all");
-    measured("perplexity: {}", Some(small()), None, text, "perplexity=- bucket=all");
-    measured("perplexity: {}", Some(small()), en, " \n\u{3000}\n", "perplexity=- bucket=all");
-    measured("perplexity: {}", None, en, text, "perplexity=- bucket=-");
+    measured(&cut(1, 2), Some(small()), Some("de"), text, "perplexity=- bucket=all");
+    // cc_net's own are for lines as it takes them.
+    let glued = "perplexity: { lines: glued }";
+    measured(glued, Some(small()), en, text, "perplexity=4.4 bucket=head");
+    measured(glued, Some(small()), Some("de"), text, "perplexity=- bucket=all");
+    measured(glued, Some(small()), None, text, "perplexity=- bucket=all");
+    measured(glued, Some(small()), en, " \n\u{3000}\n", "perplexity=- bucket=all");
+    measured(glued, None, en, text, "perplexity=- bucket=-");
+    measured("perplexity: {}", Some(small()), en, text, "perplexity=4.4");
 }
 
 #[test]
 fn one_model_serves_all_documents_unless_it_is_named_for_a_language() {
     let words = |name: &str| Arc::new(load(&folder().join("../kenlm").join(name)).unwrap());
-    measured("perplexity: {}", Some(words("four.arpa")), None, "the cat sat", "perplexity=34.5 bucket=all");
-    measured("perplexity: {}", Some(words("four.arpa")), Some("de"), "the cat sat", "perplexity=34.5 bucket=head");
+    measured("perplexity: {}", Some(words("four.arpa")), None, "the cat sat", "perplexity=34.5");
+    measured("perplexity: {}", Some(words("four.arpa")), Some("de"), "the cat sat", "perplexity=34.5");
+    // cc_net's cut-offs are for models of pieces.
+    let glued = "perplexity: { lines: glued }";
+    measured(glued, Some(words("four.arpa")), Some("de"), "the cat sat", "perplexity=34.5 bucket=all");
     let english = Arc::new(load(&folder().join("en.arpa.bin")).unwrap());
-    measured("perplexity: {}", Some(english.clone()), Some("de"), "the cat sat", "perplexity=- bucket=all");
-    measured("perplexity: {}", Some(english), Some("en"), "the cat sat", "perplexity=4.9 bucket=head");
+    measured(glued, Some(english.clone()), Some("de"), "the cat sat", "perplexity=- bucket=all");
+    measured(glued, Some(english), Some("en"), "the cat sat", "perplexity=4.9 bucket=head");
 }
 
 #[test]
 fn lines_are_sentences_or_glued() {
     let text = "the cat sat on the mat\n\nit was raining";
     measured("perplexity: { lines: glued }", Some(small()), Some("en"), text, "perplexity=2.9 bucket=head");
-    measured(
-        "perplexity: { lines: apart, decimals: 3 }",
-        Some(small()),
-        Some("en"),
-        text,
-        "perplexity=2.868 bucket=head",
-    );
+    measured("perplexity: { lines: apart, decimals: 3 }", Some(small()), Some("en"), text, "perplexity=2.868");
+}
+
+#[test]
+fn a_folder_s_models_are_named_for_languages() {
+    let models = folder().join("../kenlm");
+    let scratch = tempfile::tempdir().unwrap();
+    let put = |from: &str, name: &str| std::fs::copy(models.join(from), scratch.path().join(name)).unwrap();
+    put("four.arpa", "words.arpa");
+    put("trie.bin", "lm.binary");
+    let error = load(scratch.path()).err().unwrap().to_string();
+    assert!(error.contains("no model is named for a language") && error.contains("it has `lm.binary`"), "{error}");
+    put("trie.bin", "en.binary");
+    assert!(load(scratch.path()).unwrap().languages().any(|language| language == "en"));
 }
 
 #[test]
