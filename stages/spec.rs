@@ -259,7 +259,7 @@ stages! {
     ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     Perplexity(perplexity), Measure, version 2, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
-    PersonalData(personal_data), Edit, version 1, reasons [], example "personal_data: { phone: ignore }";
+    PersonalData(personal_data), Edit, version 2, reasons [], example "personal_data: { phone: ignore }";
     Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
     Secrets(secrets), Edit, version 1, reasons ["secret"], example "secrets: { action: drop }";
     Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";

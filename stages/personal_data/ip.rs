@@ -54,7 +54,18 @@ fn is_name(bytes: &[u8], start: usize) -> bool {
         _ => {}
     }
     let spaces = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b':' | b'=' | b'"' | b'(')).count();
+    // A requirement (`pip==23.3.1.2`, `>= 23.3.1.2`), or the section of a standard (`C++17 20.19.3.7`).
+    let signs = &before[before.len() - spaces..];
     let before = &before[..before.len() - spaces];
+    let year = before.iter().rev().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+    let compared = matches!(before.last(), Some(b'>' | b'<' | b'~' | b'!')) && signs.starts_with(b"=");
+    // One in quotes is compared by a program.
+    if (signs.windows(2).any(|two| two == b"==") && !signs.ends_with(b"\""))
+        || compared
+        || (year > 0 && before[..before.len() - year].ends_with(b"C++"))
+    {
+        return true;
+    }
     let letters = before.iter().rev().take(12).take_while(|byte| byte.is_ascii_alphabetic()).count();
     let word = before[before.len() - letters..].to_ascii_lowercase();
     matches!(
@@ -66,6 +77,7 @@ fn is_name(bytes: &[u8], start: usize) -> bool {
             | b"release"
             | b"build"
             | b"firmware"
+            | b"fw"
             | b"driver"
             | b"rev"
             | b"revision"
@@ -152,6 +164,7 @@ mod tests {
             "8.8.8.8 1.1.1.1 1.2.3.4 20.20.20.20 81.2.69.0/24",
             "256.81.2.69 81.2.69.1420 81.02.69.142 81.2.69 81.2.69.142.7 81.2.69.142-7 81.2.69.142a",
             "v81.2.69.142 version: 81.2.69.142 Driver 81.2.69.142 Opera/81.2.69.142 lib-81.2.69.142",
+            "C++17 20.19.3.7 pip==23.3.1.2 pip >= 23.3.1.2 FW 23.4.0.2",
             "2001:db8::1 2001:db8:1:2:3:4:5:6 2002:5102:458e::1 2001::1 fe80::1 ::1 fd00::1 2a00:1450:: 2a00:1450",
             "20:30:40 2012:10:20 2345:0425:2CA1 2a00:::1",
         ] {

@@ -37,18 +37,24 @@ impl Groups {
         let mut digits = 0;
         loop {
             let end = end_of_digits(bytes, at);
-            digits += end - at;
+            // The zero of calls inside a country is none of the number's digits with its country.
+            let is_trunk =
+                !places.is_empty() && &bytes[at..end] == b"0" && bytes[at - 1] == b'(' && bytes.get(end) == Some(&b')');
+            digits += if is_trunk { 0 } else { end - at };
             if digits > MOST && !places.is_empty() {
                 break;
             }
-            places.push(at..end);
+            if !is_trunk {
+                places.push(at..end);
+            }
             if digits > MOST {
                 break;
             }
-            // A separator, or two of which one is a bracket: `) `, ` (`.
+            // A separator, or two of which one is a bracket: `) `, ` (`; or ` / ` after what is only an area.
             let gap = bytes[end..].iter().take(3).take_while(|byte| b" -./()".contains(byte)).count();
             let two = &bytes[end..end + gap];
-            let fits = gap == 1 || (gap == 2 && two.iter().any(|byte| b"()".contains(byte)));
+            let area_ends = two == b" / " && digits < FEWEST_LOCAL;
+            let fits = area_ends || gap == 1 || (gap == 2 && two.iter().any(|byte| b"()".contains(byte)));
             if !fits || !is_digit(bytes, end + gap) {
                 break;
             }
@@ -177,7 +183,7 @@ fn after_a_word(bytes: &[u8], start: usize, groups: &Groups) -> Option<Range<usi
     let word_from = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80).count();
     let word = String::from_utf8_lossy(&before[before.len() - word_from..]).to_lowercase();
     let says = WORDS.contains(&word.as_str()) || SUFFIXES.iter().any(|suffix| word.ends_with(suffix));
-    let begin = start - usize::from(start > 0 && bytes[start - 1] == b'(');
+    let begin = start - usize::from(start > 0 && b"(+".contains(&bytes[start - 1]));
     let varied = (0..digits).any(|place| digit_at(bytes, groups, place) != digit_at(bytes, groups, 0));
     (says && varied).then(|| begin..groups.end())
 }
@@ -261,6 +267,9 @@ mod tests {
         for number in ["01 44 96 12 34", "06.12.34.56.78", "0117 496 0123", "01632 960123"] {
             finds(&format!("at {number}!"), &[&format!("phone: {number}")]);
         }
+        finds("Tel. +49 (0)6221 / 54-19000.", &["phone: +49 (0)6221 / 54-19000"]);
+        finds("at +49 (0)6221 54-19000", &["phone: +49 (0)6221 54-19000"]);
+        finds("Tel. 06221 / 548000", &["phone: 06221 / 548000"]);
         finds("+44 117 496 0123 2024", &["phone: +44 117 496 0123"]);
     }
 
