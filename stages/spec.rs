@@ -261,7 +261,7 @@ stages! {
     Perplexity(perplexity), Measure, version 2, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
     PersonalData(personal_data), Edit, version 2, reasons [], example "personal_data: { phone: ignore }";
     Quality(quality), Measure, version 1, reasons [], example "quality: { good: wiki }";
-    Secrets(secrets), Edit, version 1, reasons ["secret"], example "secrets: { action: drop }";
+    Secrets(secrets), Edit, version 2, reasons ["secret"], example "secrets: { action: drop }";
     Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";
     SimhashDedup(simhash_dedup), Dedup, version 1, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";

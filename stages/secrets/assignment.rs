@@ -3,16 +3,19 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{entropy, is_placeholder};
 
 /// What names end with whose values are secret.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 19] = [
     "password",
     "passwd",
     "pwd",
     "secret",
+    "secret_key",
+    "secretkey",
+    "secret-key",
     "api_key",
     "apikey",
     "api-key",
@@ -30,23 +33,26 @@ const NAMES: [&str; 16] = [
 /// Lengths of a value. Ours: shorter ones are words, longer ones certificates and images.
 const SHORTEST: usize = 12;
 const LONGEST: usize = 128;
+/// Without quotes a value may be the name of a variable or a type: these are seldom as long and drawn.
+const SHORTEST_BARE: usize = 16;
 /// The least entropy of a value, in bits for each sign. Ours: `correct-horse-bat` has 3.4, drawn
 /// letters and digits of 16 signs have 3.6 and more.
 const RANDOM: f64 = 3.5;
 
-static FINDER: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(NAMES).ok());
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::LeftmostLongest).build(NAMES).ok()
+});
 
 /// The values in a text.
 pub fn find(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let Some(finder) = FINDER.as_ref() else { return Vec::new() };
-    finder.find_iter(bytes).filter_map(|hit| value(bytes, hit.end())).collect()
+    finder.find_iter(bytes).filter_map(|hit| value(bytes, hit.range())).collect()
 }
 
-/// The value that is given to a name which ends at a place, in quotes.
-fn value(bytes: &[u8], name: usize) -> Option<Range<usize>> {
-    let mut at = name;
+/// The value that is given to a name: in quotes, or the rest of a line that has nothing else.
+fn value(bytes: &[u8], name: Range<usize>) -> Option<Range<usize>> {
+    let mut at = name.end;
     // `"password": `, `password => `, `password := `, `PASSWORD=`; an `s` or a number may end a name.
     let skip = |at: &mut usize, signs: &[u8], most: usize| {
         let skipped = bytes[*at..].iter().take(most).take_while(|byte| signs.contains(byte)).count();
@@ -66,13 +72,27 @@ fn value(bytes: &[u8], name: usize) -> Option<Range<usize>> {
     skip(&mut at, b" \t", 8);
     let quote = *bytes.get(at)?;
     if !matches!(quote, b'"' | b'\'' | b'`') {
-        return None;
+        return bare(bytes, name.start, at);
     }
     let start = at + 1;
     let length = bytes[start..].iter().take(LONGEST + 1).position(|byte| *byte == quote || *byte == b'\n')?;
     let value = &bytes[start..start + length];
     let closed = bytes[start + length] == quote;
     (closed && length >= SHORTEST && is_secret(value)).then_some(start..start + length)
+}
+
+/// A value without quotes, as settings have them (`API_TOKEN=…`, `password: …`): on a line of which the
+/// name is the beginning and the value the end. What a program computes is seldom drawn signs alone.
+fn bare(bytes: &[u8], name: usize, start: usize) -> Option<Range<usize>> {
+    let before = bytes[..name].iter().rev().take_while(|byte| **byte != b'\n');
+    // Indented, `export `, the beginning of the name itself.
+    let alone = before.take(64).all(|byte| byte.is_ascii_alphanumeric() || b" \t_-".contains(byte));
+    let length = bytes[start..].iter().take(LONGEST + 1).take_while(|byte| !byte.is_ascii_whitespace()).count();
+    let value = &bytes[start..start + length];
+    let ends = matches!(bytes.get(start + length), None | Some(b'\n' | b'\r'));
+    // Names and calls have other signs than keys do.
+    let key = value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(byte));
+    (alone && ends && key && length >= SHORTEST_BARE && is_secret(value)).then_some(start..start + length)
 }
 
 /// Whether a value looks drawn: signs of keys alone, digits among letters, and few of them twice.
@@ -128,6 +148,16 @@ mod tests {
         ] {
             finds(&text, &[("assignment", &value)]);
         }
+        let long = drawn(LETTERS, 40, 13);
+        for text in [
+            format!("aws_secret_access_key = {long}"),
+            format!("[default]\nAWS_SECRET_ACCESS_KEY={long}\nregion = eu"),
+            format!("export API_TOKEN={long}"),
+            format!("  password: {long}\r\n"),
+            format!("SECRET_KEY = '{long}'"),
+        ] {
+            finds(&text, &[("assignment", &long)]);
+        }
         let digest = drawn(HEX, 32, 12);
         finds(&format!("secret = \"{digest}\""), &[("assignment", &digest)]);
     }
@@ -145,7 +175,9 @@ mod tests {
             "password = \"\"".to_owned(),
             "secret = \"xxxxxxxxxxxx1234567890\"".to_owned(),
             format!("password == \"{value}\""),
-            format!("password = {value}"),
+            format!("password = {value}()"),
+            format!("connect(password = {value}, 3)"),
+            format!("password = {value}; // of {value}"),
             format!("passwordHint(\"{value}\")"),
             format!("commit = \"{value}\""),
             format!("password = \"{value}\n"),

@@ -79,6 +79,8 @@ const FORMATS: &[Format] = &[
     format("stripe_key", "rk_live_", Signs::Letters, 24, 99),
     // OpenAI and Anthropic (gitleaks).
     format("openai_key", "sk-proj-", Signs::Url, 40, 200),
+    // OpenAI's first form (gitleaks): 20 signs, its name in base64, 20 signs; see `key`.
+    format("openai_key", "sk-", Signs::Letters, 48, 48),
     format("anthropic_key", "sk-ant-", Signs::Url, 80, 120),
     // Hugging Face, "User access tokens": 34 letters.
     format("hugging_face_token", "hf_", Signs::Letters, 34, 37),
@@ -149,6 +151,9 @@ fn key(bytes: &[u8], format: &Format, prefix: Range<usize>) -> Option<Range<usiz
         return None;
     }
     let drawn = &bytes[prefix.end..end];
+    if format.prefix == "sk-" && drawn.get(20..28) != Some(b"T3BlbkFJ") {
+        return None;
+    }
     (entropy(drawn) >= RANDOM && !is_placeholder(drawn)).then_some(prefix.start..end)
 }
 
