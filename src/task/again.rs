@@ -12,6 +12,7 @@ use stages::{Finding, Order, Rank, Sketch};
 use super::Run;
 use super::reading::Ranks;
 use super::resolve::{Findings, dedup_of, file_label, gone, sketches_of};
+use super::verify::name_of;
 use crate::failure::Result;
 use crate::ledger::{Commit, Ledger};
 use crate::metrics::{Cost, thread_cpu};
@@ -63,19 +64,13 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> Res
                 dedup.sketch_again(text, &parts, &mut |key| sketches.push(Sketch { key, rank }.to_bytes()))
             },
         )?;
-        commit.sketches = Some(sketches.publish_distinct(&name_of(run, task, partition))?);
+        commit.sketches = Some(sketches.publish_distinct(&name_of(run, task, partition, "sketches"))?);
     }
     if run.stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
     let cost = Cost::from([(format!("sketch again {label}"), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
-}
-
-fn name_of(run: &Run<'_>, task: &Task, partition: usize) -> String {
-    let partition = &run.plan.partitions[partition];
-    let slice = run.plan.slices[partition.slice].name;
-    format!("between/{slice}-{:05}-{}.sketches", partition.number, task.id.short())
 }
 
 /// One range of the keys of all second sketches.

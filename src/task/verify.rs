@@ -40,7 +40,7 @@ pub fn evidence(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> R
             }
         }
     };
-    evidence_of(run, group, files, documents, &name_of(run, task, partition))
+    evidence_of(run, group, files, documents, &name_of(run, task, partition, "evidence"))
 }
 
 /// Evidence of documents of some raw files, which lie in one file.
@@ -94,10 +94,10 @@ pub fn evidence_of(
 }
 
 /// The name tells where it is, so that of ten thousand commits none has to be read.
-fn name_of(run: &Run<'_>, task: &Task, partition: usize) -> String {
+pub fn name_of(run: &Run<'_>, task: &Task, partition: usize, ending: &str) -> String {
     let partition = &run.plan.partitions[partition];
     let slice = run.plan.slices[partition.slice].name;
-    format!("between/{slice}-{:05}-{}.evidence", partition.number, task.id.short())
+    format!("between/{slice}-{:05}-{}.{ending}", partition.number, task.id.short())
 }
 
 /// Compares the pairs of which a document of one partition may go: as many of these documents at a
@@ -216,7 +216,7 @@ impl<'r, 'p> AllEvidence<'r, 'p> {
             let (_, task) = self.partitions[at];
             let name = match task.kind {
                 TaskKind::ReferenceEvidence { part, .. } => reference::name_of(task, part, "evidence"),
-                TaskKind::Evidence { partition, .. } => name_of(self.run, task, partition),
+                TaskKind::Evidence { partition, .. } => name_of(self.run, task, partition, "evidence"),
                 _ => return Err(lost()),
             };
             let path = self.run.store.path(&name);
