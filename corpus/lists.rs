@@ -7,7 +7,7 @@
 //! little-endian; keys compare as bytes.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::store::{Aside, Output, Store};
@@ -24,7 +24,7 @@ const ENTRIES: usize = 4096;
 
 /// Writes lists in order.
 pub struct ListsWriter {
-    to: BufWriter<Aside>,
+    to: Aside,
     path: PathBuf,
     at: u64,
     count: u64,
@@ -35,9 +35,8 @@ pub struct ListsWriter {
 impl ListsWriter {
     /// Starts a file aside, to be published under `name`.
     pub fn new(store: &Store, name: &str) -> Result<ListsWriter> {
-        let aside = store.aside(name)?;
-        let path = aside.path().to_path_buf();
-        let mut to = BufWriter::with_capacity(256 << 10, aside);
+        let mut to = store.aside(name)?;
+        let path = to.path().to_path_buf();
         to.write_all(MAGIC).map_err(Error::io("cannot write", &path))?;
         Ok(ListsWriter { to, path, at: 8, count: 0, step: 1, index: Vec::new() })
     }
@@ -59,10 +58,17 @@ impl ListsWriter {
         }
         self.count += 1;
         self.at += (HEAD + 8 * numbers.len()) as u64;
-        let mut write = |bytes: &[u8]| self.to.write_all(bytes);
-        let written = write(&key).and_then(|()| write(&(numbers.len() as u32).to_le_bytes()));
-        let written = written.and_then(|()| numbers.iter().try_for_each(|number| write(&number.to_le_bytes())));
-        written.map_err(Error::io("cannot write", &self.path))
+        let mut write = |bytes: &[u8]| self.to.write_all(bytes).map_err(Error::io("cannot write", &self.path));
+        write(&key)?;
+        write(&(numbers.len() as u32).to_le_bytes())?;
+        let mut bytes = [0; 4096];
+        for some in numbers.chunks(512) {
+            for (to, number) in bytes.chunks_exact_mut(8).zip(some) {
+                to.copy_from_slice(&number.to_le_bytes());
+            }
+            write(&bytes[..8 * some.len()])?;
+        }
+        Ok(())
     }
 
     /// Ends the file and gives it its name.
@@ -76,8 +82,7 @@ impl ListsWriter {
         tail.extend_from_slice(&self.at.to_le_bytes());
         tail.extend_from_slice(MAGIC);
         self.to.write_all(&tail).map_err(Error::io("cannot write", &self.path))?;
-        let aside = self.to.into_inner().map_err(|error| Error::io("cannot write", &self.path)(error.into_error()))?;
-        aside.publish()
+        self.to.publish()
     }
 }
 

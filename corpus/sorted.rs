@@ -32,6 +32,18 @@ pub struct Sorter<'s, const N: usize> {
     count: u64,
 }
 
+/// Sorts records as bytes compare. The first sixteen, as a number, decide nearly always, and cost a
+/// third of what comparing slices does.
+fn sort<const N: usize>(records: &mut [[u8; N]]) {
+    let number = |record: &[u8; N]| {
+        let mut first = [0; 16];
+        let length = N.min(16);
+        first[..length].copy_from_slice(&record[..length]);
+        u128::from_be_bytes(first)
+    };
+    records.sort_unstable_by(|one, other| number(one).cmp(&number(other)).then_with(|| one.cmp(other)));
+}
+
 struct Run(PathBuf);
 
 impl Drop for Run {
@@ -69,7 +81,7 @@ impl<'s, const N: usize> Sorter<'s, N> {
     }
 
     fn spill(&mut self) -> Result<()> {
-        self.records.sort_unstable();
+        sort(&mut self.records);
         let path = self.store.scratch_path("run");
         let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
         let run = Run(path);
@@ -89,7 +101,7 @@ impl<'s, const N: usize> Sorter<'s, N> {
             self.spill()?;
             self.records = Vec::new();
         }
-        self.records.sort_unstable();
+        sort(&mut self.records);
         while self.runs.len() > OPEN_RUNS {
             // As few as will do: what is merged now is read once more.
             let few = (self.runs.len() - OPEN_RUNS + 1).clamp(2, OPEN_RUNS);
@@ -148,7 +160,7 @@ impl<const N: usize> Sorter<'_, N> {
     pub fn publish_last(mut self, name: &str, beginning: usize) -> Result<Output> {
         let store = self.store;
         if self.runs.is_empty() {
-            self.records.sort_unstable();
+            sort(&mut self.records);
             // The first of those that are alike stays: the last one, backwards.
             self.records.reverse();
             self.records.dedup_by(|a, b| a[..beginning] == b[..beginning]);
@@ -250,8 +262,7 @@ impl<const N: usize> SortedWriter<N> {
             self.index.extend_from_slice(record);
         }
         self.written += 1;
-        let path = self.to.path().to_path_buf();
-        self.to.write_all(record).map_err(Error::io("cannot write", path))
+        self.to.write_all(record).map_err(|error| Error::io("cannot write", self.to.path())(error))
     }
 
     fn publish(mut self) -> Result<Output> {
@@ -315,7 +326,7 @@ impl<const N: usize> SortedFile<N> {
         file.seek(SeekFrom::Start(offset)).map_err(Error::io("cannot read", &self.path))?;
         let left = (self.count - start) * N as u64;
         let reader = BufReader::with_capacity(buffer, file.take(left));
-        Ok(SortedRange { path: self.path, reader, from, below })
+        Ok(SortedRange { path: self.path, reader, from, below, skipping: true })
     }
 }
 
@@ -325,6 +336,8 @@ pub struct SortedRange<const N: usize> {
     reader: BufReader<std::io::Take<File>>,
     from: [u8; N],
     below: Option<[u8; N]>,
+    /// Whether records before `from` may still come.
+    skipping: bool,
 }
 
 impl<const N: usize> Iterator for SortedRange<N> {
@@ -336,8 +349,11 @@ impl<const N: usize> Iterator for SortedRange<N> {
                 Ok(record) => record?,
                 Err(error) => return Some(Err(error)),
             };
-            if record < self.from {
-                continue;
+            if self.skipping {
+                if record < self.from {
+                    continue;
+                }
+                self.skipping = false;
             }
             if self.below.is_some_and(|below| record >= below) {
                 return None;

@@ -80,7 +80,8 @@ impl Store {
         let path = self.scratch_path(name.rsplit('/').next().unwrap_or(&name));
         let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
         crash_point();
-        let to = Hashing::new(BufWriter::with_capacity(64 << 10, file));
+        // Digests are taken of what is buffered: of many bytes at once they cost a third.
+        let to = BufWriter::with_capacity(128 << 10, Hashing::new(file));
         Ok(Aside { name, root: self.root.clone(), path, to, done: false })
     }
 
@@ -208,27 +209,24 @@ impl Store {
 }
 
 /// A file being written aside: published whole, or gone.
-#[derive(Debug)]
 pub struct Aside {
     name: String,
     root: PathBuf,
     path: PathBuf,
-    to: HashingFile,
+    to: BufWriter<Hashing<File>>,
     done: bool,
 }
 
-type HashingFile = Hashing<BufWriter<File>>;
-
-impl std::fmt::Debug for HashingFile {
+impl std::fmt::Debug for Aside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.length())
+        write!(f, "{}: {} bytes", self.name, self.bytes())
     }
 }
 
 impl Aside {
     /// Bytes written so far.
     pub fn bytes(&self) -> u64 {
-        self.to.length()
+        self.to.get_ref().length() + self.to.buffer().len() as u64
     }
 
     /// Where the bytes lie until they are published.
@@ -248,10 +246,11 @@ impl Aside {
 
     fn finish(&mut self) -> Result<(Output, PathBuf)> {
         self.flush_to_disk()?;
-        self.to.inner().get_ref().sync_all().map_err(Error::io("cannot sync", &self.path))?;
+        self.to.get_ref().inner().sync_all().map_err(Error::io("cannot sync", &self.path))?;
         let target = self.root.join(&self.name);
         make_folder_of(&target)?;
-        let output = Output { name: self.name.clone(), bytes: self.to.length(), digest: self.to.digest() };
+        let written = self.to.get_ref();
+        let output = Output { name: self.name.clone(), bytes: written.length(), digest: written.digest() };
         Ok((output, target))
     }
 
@@ -269,6 +268,10 @@ impl Aside {
 impl Write for Aside {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.to.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
