@@ -182,7 +182,10 @@ pub(super) enum Value<'b> {
 
 impl<'b> Value<'b> {
     pub(super) fn at(batch: &'b RecordBatch, column: &str, row: usize) -> Option<Value<'b>> {
-        let array = batch.column_by_name(column)?;
+        Value::of(batch.column_by_name(column)?, row)
+    }
+
+    pub(super) fn of(array: &'b dyn Array, row: usize) -> Option<Value<'b>> {
         if array.is_null(row) {
             return None;
         }

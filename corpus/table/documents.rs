@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::ArrayRef;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::Life;
 use super::cells::{Cell, Column, Kind, Value};
 use super::reader::TableReader;
-use super::writer::{TableWriter, push_display};
+use super::writer::{Compression, TableWriter, push_display};
 use crate::document::{META_FIELDS, Signal, SignalKind, SignalSpec};
 use crate::store::{Output, Store};
 use crate::token::TokenId;
@@ -56,8 +56,8 @@ impl DocumentWriter {
         if life == Life::Between {
             columns.push(Column::new("tokens", Kind::Bytes).nullable());
         }
-        let level = if life == Life::Kept { 3 } else { 1 };
-        let table = TableWriter::new(store, name, &columns, level)?;
+        let compression = if life == Life::Kept { Compression::Some } else { Compression::Least };
+        let table = TableWriter::new(store, name, &columns, compression)?;
         Ok(DocumentWriter { table, signals: signals.to_vec(), life, id: String::new(), tokens: Vec::new() })
     }
 
@@ -116,11 +116,22 @@ fn meta_column(field: &str) -> Column {
     }
 }
 
+/// Columns that every document has (but for tokens), and their places among those that are read.
+const FIXED: [&str; 6] = ["raw_file", "record", "read_bytes", "text", "meta", "tokens"];
+const RAW_FILE: usize = 0;
+const RECORD: usize = 1;
+const READ_BYTES: usize = 2;
+const TEXT: usize = 3;
+const META: usize = 4;
+const TOKENS: usize = 5;
+
 /// Reads documents back, in order.
 pub struct DocumentReader {
     table: TableReader,
     signals: Vec<SignalSpec>,
-    batch: Option<RecordBatch>,
+    /// The columns of some rows: the fixed ones in the order of [`FIXED`], then signals.
+    columns: Vec<Option<ArrayRef>>,
+    rows: usize,
     row: usize,
     raw_file: Arc<str>,
 }
@@ -129,45 +140,55 @@ impl DocumentReader {
     /// Opens a table of documents that has these signals.
     pub fn open(path: &Path, signals: &[SignalSpec]) -> Result<DocumentReader> {
         let table = TableReader::open(path)?;
-        Ok(DocumentReader { table, signals: signals.to_vec(), batch: None, row: 0, raw_file: "".into() })
+        Ok(DocumentReader {
+            table,
+            signals: signals.to_vec(),
+            columns: Vec::new(),
+            rows: 0,
+            row: 0,
+            raw_file: "".into(),
+        })
     }
 
     fn read(&mut self) -> Result<Option<Document>> {
-        while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
-            self.batch = self.table.next_batch()?;
-            self.row = 0;
-            if self.batch.is_none() {
-                return Ok(None);
-            }
+        while self.row == self.rows {
+            let Some(batch) = self.table.next_batch()? else { return Ok(None) };
+            let names = FIXED.into_iter().chain(META_FIELDS).chain(self.signals.iter().map(|signal| signal.name));
+            self.columns = names.map(|name| batch.column_by_name(name).cloned()).collect();
+            (self.rows, self.row) = (batch.num_rows(), 0);
         }
-        let Some(batch) = &self.batch else { return Ok(None) };
         let row = self.row;
         self.row += 1;
-        let missing = |name: &str| Error::damaged(&self.table.path, format!("row without `{name}`"));
-        let text = |name: &str| match Value::at(batch, name, row) {
+        let (columns, path) = (&self.columns, &self.table.path);
+        let value = |at: usize| Value::of(columns.get(at)?.as_deref()?, row);
+        let missing = |at: usize| Error::damaged(path, format!("row without `{}`", FIXED[at]));
+        let text = |at: usize| match value(at) {
             Some(Value::Text(text)) => Ok(text),
-            _ => Err(missing(name)),
+            _ => Err(missing(at)),
         };
-        let number = |name: &str| match Value::at(batch, name, row) {
+        let number = |at: usize| match value(at) {
             Some(Value::Unsigned(number)) => Ok(number),
-            _ => Err(missing(name)),
+            _ => Err(missing(at)),
         };
-        let raw_file = text("raw_file")?;
+        let raw_file = text(RAW_FILE)?;
         if *raw_file != *self.raw_file {
             self.raw_file = raw_file.into();
         }
-        let id = DocumentId { raw_file: self.raw_file.clone(), record: number("record")? };
-        let mut meta = Meta { json: text("meta")?.to_owned(), ..Meta::default() };
-        for (field, name) in meta.fields_mut().into_iter().zip(META_FIELDS) {
-            *field = text(name).ok().map(Into::into);
+        let id = DocumentId { raw_file: self.raw_file.clone(), record: number(RECORD)? };
+        let mut meta = Meta { json: text(META)?.to_owned(), ..Meta::default() };
+        for (field, at) in meta.fields_mut().into_iter().zip(FIXED.len()..) {
+            *field = match value(at) {
+                Some(Value::Text(text)) => Some(text.into()),
+                _ => None,
+            };
         }
-        let tokens = match Value::at(batch, "tokens", row) {
+        let tokens = match value(TOKENS) {
             Some(Value::Bytes(bytes)) => Some(tokens_of(bytes)),
             _ => None,
         };
-        let mut document = Document::new(id, text("text")?.to_owned(), meta).restored(number("read_bytes")?, tokens);
-        for spec in &self.signals {
-            let signal = match Value::at(batch, spec.name, row) {
+        let mut document = Document::new(id, text(TEXT)?.to_owned(), meta).restored(number(READ_BYTES)?, tokens);
+        for (spec, at) in self.signals.iter().zip(FIXED.len() + META_FIELDS.len()..) {
+            let signal = match value(at) {
                 Some(Value::Integer(value)) => Signal::Integer(value),
                 Some(Value::Number(value)) => Signal::Number(value),
                 Some(Value::Text(value)) => Signal::Text(value.into()),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::cells::{Cell, Column, Kind, Value};
 use super::reader::TableReader;
-use super::writer::{TableWriter, push_display};
+use super::writer::{Compression, TableWriter, push_display};
 use crate::store::{Output, Store};
 use crate::{Counts, DocumentId, Error, Evidence, Reason, Result};
 
@@ -35,7 +35,7 @@ impl DroppedWriter {
             Column::new("bytes", Kind::Unsigned),
             Column::new("unusable", Kind::Flag),
         ];
-        let table = TableWriter::new(store, name, &columns, 1)?;
+        let table = TableWriter::new(store, name, &columns, Compression::Little)?;
         Ok(DroppedWriter { table, id: String::new(), evidence: String::new(), kept: String::new() })
     }
 

@@ -24,9 +24,9 @@ use reader::TableReader;
 use crate::Result;
 use crate::document::ScoredSpan;
 
-/// Which columns our tables have: part of a task's id, so that tables of an earlier layout are made
+/// Which columns our tables have and how they are written: part of a task's id, so that tables of an earlier layout are made
 /// anew and none of two layouts is taken for the other.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// What becomes of a table's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Where the documents of a shard came from.
 
 use super::cells::{Cell, Column, Kind};
-use super::writer::{TableWriter, push_display};
+use super::writer::{Compression, TableWriter, push_display};
 use crate::store::{Output, Store};
 use crate::{Digest, Document, Result};
 
@@ -34,7 +34,7 @@ impl ProvenanceWriter {
             Column::word("license").nullable(),
             Column::text("digest"),
         ];
-        let table = TableWriter::new(store, name, &columns, 1)?;
+        let table = TableWriter::new(store, name, &columns, Compression::Little)?;
         Ok(ProvenanceWriter { table, id: String::new(), digest: String::new(), ordinal: 0, offset: 0 })
     }
 
