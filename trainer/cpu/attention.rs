@@ -68,6 +68,7 @@ pub(super) fn forward<F: Float>(
             let head = Head::new(qkv, heads, starts, task / count, task % count);
             let (mut out, mut norms) = (vec![F::default(); rows * width], vec![F::default(); rows]);
             let mut scores = Vec::new();
+            let mut shares = [F::default(); QUERIES];
             for first in (from..time).step_by(QUERIES) {
                 let last = (first + QUERIES).min(time);
                 let begin = head.scores(first, last, &mut scores);
@@ -75,11 +76,18 @@ pub(super) fn forward<F: Float>(
                 for query in first..last {
                     let row = &mut scores[(query - first) * keys..][..keys];
                     let seen = head.first(query) - begin..query + 1 - begin;
-                    norms[query - from] = vectorized(|| soften(row, seen.clone(), scale));
+                    (shares[query - first], norms[query - from]) = vectorized(
+                        #[inline(always)]
+                        || soften(row, seen.clone(), scale),
+                    );
                 }
                 let weights = Matrix::rows(&scores, last - first, keys, keys);
                 let out = &mut out[(first - from) * width..];
                 multiply(out, width, false, weights, head.part(2, begin, last), 1);
+                // Fewer products than if every exponential were made a share.
+                for (out, share) in out.chunks_exact_mut(width).zip(&shares[..last - first]) {
+                    out.iter_mut().for_each(|out| *out *= *share);
+                }
             }
             (out, norms)
         })
@@ -88,28 +96,17 @@ pub(super) fn forward<F: Float>(
     gather(norms, (batch, rows), count, 1, |sequence, head| &done[sequence * count + head].1);
 }
 
-/// Scores become shares that sum to 1, and zero where nothing is seen; the logarithm of their sum.
+/// Scores become exponentials, and zero where nothing is seen; what makes them sum to 1, and the
+/// logarithm of their sum.
 #[inline(always)]
-fn soften<F: Float>(row: &mut [F], seen: std::ops::Range<usize>, scale: F) -> F {
+fn soften<F: Float>(row: &mut [F], seen: std::ops::Range<usize>, scale: F) -> (F, F) {
     let (begin, end) = (seen.start, seen.end);
     row[..begin].fill(F::default());
     row[end..].fill(F::default());
     let row = &mut row[begin..end];
-    let mut highest = row[0] * scale;
-    for score in row.iter_mut() {
-        *score *= scale;
-        // A NaN goes on to the sum.
-        highest = if *score > highest { *score } else { highest };
-    }
-    for score in row.iter_mut() {
-        *score = (*score - highest).exp();
-    }
-    let sum = super::sum(row);
-    let share = F::of(1.0) / sum;
-    for score in row.iter_mut() {
-        *score *= share;
-    }
-    highest + sum.ln()
+    let highest = super::highest(row);
+    let sum = super::exponentials(row, highest, scale);
+    (F::of(1.0) / sum, highest * scale + sum.ln())
 }
 
 /// See [`crate::device::Device::attention_backward`].
@@ -143,17 +140,20 @@ pub(super) fn backward<F: Float>(
                     let seen = head.first(query) - begin..query + 1 - begin;
                     let norm = norms[(sequence * time + query) * count + at];
                     let (out, dout) = (&out[row(query)..][..width], &dout[row(query)..][..width]);
-                    vectorized(|| {
-                        let dot = super::dot(out, dout);
-                        share[..seen.start].fill(F::default());
-                        share[seen.end..].fill(F::default());
-                        score[..seen.start].fill(F::default());
-                        score[seen.end..].fill(F::default());
-                        for (share, score) in share[seen.clone()].iter_mut().zip(&mut score[seen.clone()]) {
-                            *share = (*share * scale - norm).exp();
-                            *score = *share * (*score - dot) * scale;
-                        }
-                    });
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            let dot = super::dot(out, dout);
+                            share[..seen.start].fill(F::default());
+                            share[seen.end..].fill(F::default());
+                            score[..seen.start].fill(F::default());
+                            score[seen.end..].fill(F::default());
+                            for (share, score) in share[seen.clone()].iter_mut().zip(&mut score[seen.clone()]) {
+                                *share = (*share * scale - norm).exp();
+                                *score = *share * (*score - dot) * scale;
+                            }
+                        },
+                    );
                 }
                 let shares = Matrix::rows(&shares, last - first, keys, keys);
                 let scores = Matrix::rows(&scores, last - first, keys, keys);

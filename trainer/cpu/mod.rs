@@ -52,36 +52,78 @@ fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// A sum in eight strands, which vectors can follow.
+/// How many sums run side by side: the widest vectors hold so many `f32`.
+const STRANDS: usize = 16;
+
+/// A sum in strands, which vectors can follow.
 #[inline(always)]
 fn sum<F: Float>(values: &[F]) -> F {
-    fold(values.len(), |at| values[at])
+    fold(
+        values.len(),
+        #[inline(always)]
+        |at| values[at],
+    )
 }
 
 /// The sum of products, likewise.
 #[inline(always)]
 fn dot<F: Float>(a: &[F], b: &[F]) -> F {
     let b = &b[..a.len()];
-    fold(a.len(), |at| a[at] * b[at])
+    fold(
+        a.len(),
+        #[inline(always)]
+        |at| a[at] * b[at],
+    )
 }
 
 #[inline(always)]
 fn fold<F: Float>(count: usize, value: impl Fn(usize) -> F) -> F {
-    let mut strands = [F::default(); 8];
-    let whole = count / 8 * 8;
+    let mut strands = [F::default(); STRANDS];
+    let whole = count / STRANDS * STRANDS;
     let mut at = 0;
     while at < whole {
         for (strand, sum) in strands.iter_mut().enumerate() {
             *sum += value(at + strand);
         }
-        at += 8;
+        at += STRANDS;
     }
-    let mut sum = ((strands[0] + strands[4]) + (strands[2] + strands[6]))
-        + ((strands[1] + strands[5]) + (strands[3] + strands[7]));
+    let mut half = STRANDS / 2;
+    while half > 0 {
+        for strand in 0..half {
+            strands[strand] = strands[strand] + strands[strand + half];
+        }
+        half /= 2;
+    }
+    let mut sum = strands[0];
     for at in whole..count {
         sum += value(at);
     }
     sum
+}
+
+/// The highest of some numbers, at least one; of a NaN it knows nothing.
+#[inline(always)]
+fn highest<F: Float>(values: &[F]) -> F {
+    let more = |a: F, b: F| if b > a { b } else { a };
+    let mut strands = [values[0]; STRANDS];
+    let rows = values.chunks_exact(STRANDS);
+    let rest = rows.remainder();
+    for some in rows {
+        for (strand, value) in strands.iter_mut().zip(some) {
+            *strand = more(*strand, *value);
+        }
+    }
+    strands.iter().chain(rest).fold(values[0], |a, b| more(a, *b))
+}
+
+/// Every number becomes `e^(scale · (number - highest))`; their sum.
+#[inline(always)]
+fn exponentials<F: Float>(values: &mut [F], highest: F, scale: F) -> F {
+    // Apart from the sum: in one loop the compiler takes them one by one.
+    for value in values.iter_mut() {
+        *value = ((*value - highest) * scale).exp();
+    }
+    sum(values)
 }
 
 /// Adds up the rows that blocks of `ROWS` gave, block after block.
@@ -152,11 +194,14 @@ impl<F: Float> Device for Cpu<F> {
         assert_eq!(from.len(), to.len(), "a sum of tensors of two lengths");
         self.pool.install(|| {
             to.par_chunks_mut(STRETCH).zip(from.par_chunks(STRETCH)).for_each(|(to, from)| {
-                vectorized(|| {
-                    for (to, from) in to.iter_mut().zip(from) {
-                        *to += *from;
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (to, from) in to.iter_mut().zip(from) {
+                            *to += *from;
+                        }
+                    },
+                );
             });
         });
     }
@@ -165,7 +210,20 @@ impl<F: Float> Device for Cpu<F> {
         let parts: Vec<f64> = self.pool.install(|| {
             let square = |some: &[F], at: usize| some[at].f64() * some[at].f64();
             let chunks = tensor.par_chunks(STRETCH);
-            chunks.map(|some| vectorized(|| fold(some.len(), |at| square(some, at)))).collect()
+            chunks
+                .map(|some| {
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            fold(
+                                some.len(),
+                                #[inline(always)]
+                                |at| square(some, at),
+                            )
+                        },
+                    )
+                })
+                .collect()
         });
         parts.iter().sum()
     }
@@ -210,16 +268,23 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let rows = x.par_chunks(width).zip(out.par_chunks_mut(width)).zip(stats.par_chunks_mut(2));
             rows.with_min_len(8).for_each(|((x, out), stats)| {
-                vectorized(|| {
-                    let mean = sum(x) * share;
-                    let variance = fold(width, |at| (x[at] - mean) * (x[at] - mean)) * share;
-                    let rate = F::of(1.0) / (variance + epsilon).sqrt();
-                    for (at, out) in out.iter_mut().enumerate() {
-                        *out = (x[at] - mean) * rate * norm.weight[at] + norm.bias[at];
-                    }
-                    stats[0] = mean;
-                    stats[1] = rate;
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let mean = sum(x) * share;
+                        let variance = fold(
+                            width,
+                            #[inline(always)]
+                            |at| (x[at] - mean) * (x[at] - mean),
+                        ) * share;
+                        let rate = F::of(1.0) / (variance + epsilon).sqrt();
+                        for (at, out) in out.iter_mut().enumerate() {
+                            *out = (x[at] - mean) * rate * norm.weight[at] + norm.bias[at];
+                        }
+                        stats[0] = mean;
+                        stats[1] = rate;
+                    },
+                );
             });
         });
     }
@@ -245,19 +310,30 @@ impl<F: Float> Device for Cpu<F> {
                     let (mut dweight, mut dbias) = (vec![F::default(); width], vec![F::default(); width]);
                     let rows = x.chunks(width).zip(dout.chunks(width)).zip(dx.chunks_mut(width)).zip(stats.chunks(2));
                     for (((x, dout), dx), stats) in rows {
-                        vectorized(|| {
-                            let (mean, rate) = (stats[0], stats[1]);
-                            let weight = &norm.weight[..width];
-                            for at in 0..width {
-                                dweight[at] += dout[at] * ((x[at] - mean) * rate);
-                                dbias[at] += dout[at];
-                            }
-                            let all = fold(width, |at| dout[at] * weight[at]) * share;
-                            let along = fold(width, |at| dout[at] * weight[at] * ((x[at] - mean) * rate)) * share;
-                            for (at, dx) in dx.iter_mut().enumerate() {
-                                *dx += rate * (dout[at] * weight[at] - all - (x[at] - mean) * rate * along);
-                            }
-                        });
+                        vectorized(
+                            #[inline(always)]
+                            || {
+                                let (mean, rate) = (stats[0], stats[1]);
+                                let weight = &norm.weight[..width];
+                                for at in 0..width {
+                                    dweight[at] += dout[at] * ((x[at] - mean) * rate);
+                                    dbias[at] += dout[at];
+                                }
+                                let all = fold(
+                                    width,
+                                    #[inline(always)]
+                                    |at| dout[at] * weight[at],
+                                ) * share;
+                                let along = fold(
+                                    width,
+                                    #[inline(always)]
+                                    |at| dout[at] * weight[at] * ((x[at] - mean) * rate),
+                                ) * share;
+                                for (at, dx) in dx.iter_mut().enumerate() {
+                                    *dx += rate * (dout[at] * weight[at] - all - (x[at] - mean) * rate * along);
+                                }
+                            },
+                        );
                     }
                     (dweight, dbias)
                 })
@@ -312,13 +388,16 @@ impl<F: Float> Device for Cpu<F> {
                 let partial: Vec<Vec<F>> = blocks
                     .map(|rows| {
                         let mut sums = vec![F::default(); outs];
-                        vectorized(|| {
-                            for row in rows.chunks_exact(outs) {
-                                for (sum, value) in sums.iter_mut().zip(row) {
-                                    *sum += *value;
+                        vectorized(
+                            #[inline(always)]
+                            || {
+                                for row in rows.chunks_exact(outs) {
+                                    for (sum, value) in sums.iter_mut().zip(row) {
+                                        *sum += *value;
+                                    }
                                 }
-                            }
-                        });
+                            },
+                        );
                         sums
                     })
                     .collect();
@@ -331,11 +410,14 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let stretches = out[..count].par_chunks_mut(STRETCH).zip(x[..count].par_chunks(STRETCH));
             stretches.for_each(|(out, x)| {
-                vectorized(|| {
-                    for (out, x) in out.iter_mut().zip(x) {
-                        *out = gelu_and_slope(gelu, *x).0;
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (out, x) in out.iter_mut().zip(x) {
+                            *out = gelu_and_slope(gelu, *x).0;
+                        }
+                    },
+                );
             });
         });
     }
@@ -344,11 +426,14 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let stretches = d[..count].par_chunks_mut(STRETCH).zip(x[..count].par_chunks(STRETCH));
             stretches.for_each(|(d, x)| {
-                vectorized(|| {
-                    for (d, x) in d.iter_mut().zip(x) {
-                        *d *= gelu_and_slope(gelu, *x).1;
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (d, x) in d.iter_mut().zip(x) {
+                            *d *= gelu_and_slope(gelu, *x).1;
+                        }
+                    },
+                );
             });
         });
     }
@@ -362,18 +447,21 @@ impl<F: Float> Device for Cpu<F> {
             tokens.with_min_len(8).enumerate().for_each(|(token, heads)| {
                 let position = rotary.first + token % time;
                 let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
-                vectorized(|| {
-                    for head in heads.chunks_exact_mut(3 * width) {
-                        for part in head[..2 * width].chunks_exact_mut(width) {
-                            let (a, b) = part[..2 * half].split_at_mut(half);
-                            for at in 0..half {
-                                let (x, y, turn) = (a[at], b[at], sin[at] * sign);
-                                a[at] = x * cos[at] - y * turn;
-                                b[at] = y * cos[at] + x * turn;
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for head in heads.chunks_exact_mut(3 * width) {
+                            for part in head[..2 * width].chunks_exact_mut(width) {
+                                let (a, b) = part[..2 * half].split_at_mut(half);
+                                for at in 0..half {
+                                    let (x, y, turn) = (a[at], b[at], sin[at] * sign);
+                                    a[at] = x * cos[at] - y * turn;
+                                    b[at] = y * cos[at] + x * turn;
+                                }
                             }
                         }
-                    }
-                });
+                    },
+                );
             });
         });
     }
@@ -416,30 +504,24 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let rows = logits[..count * outs].par_chunks_mut(outs).zip(losses.par_iter_mut());
             rows.enumerate().for_each(|(row, (logits, loss))| {
-                vectorized(|| {
-                    let target = targets[row] as usize;
-                    let mut highest = logits[0];
-                    for logit in logits.iter() {
-                        highest = if *logit > highest { *logit } else { highest };
-                    }
-                    let asked = logits[target];
-                    let mut strands = [F::default(); 8];
-                    for some in logits.chunks(8) {
-                        for (strand, logit) in strands.iter_mut().zip(some) {
-                            *strand += (*logit - highest).exp();
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let target = targets[row] as usize;
+                        let (asked, one) = (logits[target], F::of(1.0));
+                        let highest = highest(logits);
+                        let all = exponentials(logits, highest, one);
+                        *loss = highest + all.ln() - asked;
+                        if let Some(scales) = scales {
+                            let scale = scales[at + row];
+                            let share = scale / all;
+                            for logit in logits.iter_mut() {
+                                *logit *= share;
+                            }
+                            logits[target] = logits[target] - scale;
                         }
-                    }
-                    let all = sum(&strands);
-                    *loss = highest + all.ln() - asked;
-                    if let Some(scales) = scales {
-                        let scale = scales[at + row];
-                        let share = scale / all;
-                        for logit in logits.iter_mut() {
-                            *logit = (*logit - highest).exp() * share;
-                        }
-                        logits[target] = logits[target] - scale;
-                    }
-                });
+                    },
+                );
             });
         });
     }
@@ -469,15 +551,18 @@ impl<F: Float> Device for Cpu<F> {
             let moments = first.par_chunks_mut(STRETCH).zip(second.par_chunks_mut(STRETCH));
             let stretches = weight.par_chunks_mut(STRETCH).zip(gradient.par_chunks(STRETCH)).zip(moments);
             stretches.for_each(|((weight, gradient), (first, second))| {
-                vectorized(|| {
-                    let numbers = weight.iter_mut().zip(gradient).zip(first.iter_mut().zip(second.iter_mut()));
-                    for ((weight, gradient), (first, second)) in numbers {
-                        let gradient = *gradient * scale;
-                        *first = beta1 * *first + other1 * gradient;
-                        *second = beta2 * *second + other2 * (gradient * gradient);
-                        *weight = *weight * keep - rate * *first / (second.sqrt() * root + epsilon);
-                    }
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let numbers = weight.iter_mut().zip(gradient).zip(first.iter_mut().zip(second.iter_mut()));
+                        for ((weight, gradient), (first, second)) in numbers {
+                            let gradient = *gradient * scale;
+                            *first = beta1 * *first + other1 * gradient;
+                            *second = beta2 * *second + other2 * (gradient * gradient);
+                            *weight = *weight * keep - rate * *first / (second.sqrt() * root + epsilon);
+                        }
+                    },
+                );
             });
         });
     }
