@@ -10,6 +10,7 @@ use crate::cli::{BenchArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs, Plot
 use crate::comm::Solo;
 use crate::config::Config;
 use crate::data::{Data, Sequences};
+use crate::device::Precision;
 use crate::evaluate::{evaluate, table};
 use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
@@ -37,9 +38,10 @@ pub fn eval(args: &EvalArgs) -> Result<String> {
             "each slice needs ten windows for one that is held out: shorten `sequence`, or set `data.validation`",
         ));
     }
-    let device = cpu::<f32>(args.threads)?;
+    let device = cpu::<f32>(args.threads, plan.spec.precision)?;
     let model = Model::new(&device, &config);
     let weights = model.upload(&weights);
+    let weights = model.rounded(&weights).unwrap_or(weights);
     let shape = (plan.micro as usize, plan.time);
     Ok(table(&evaluate(&model, &weights, &data, shape, plan.spec.data.documents)?))
 }
@@ -48,7 +50,7 @@ pub fn eval(args: &EvalArgs) -> Result<String> {
 pub fn generate(args: &GenerateArgs) -> Result<String> {
     let prompt = &args.ids;
     let (config, weights) = read(&args.model)?;
-    let device = cpu::<f32>(args.threads)?;
+    let device = cpu::<f32>(args.threads, Precision::F32)?;
     let model = Model::new(&device, &config);
     let weights = model.upload(&weights);
     let choice = Choice { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed: args.seed };
@@ -104,6 +106,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
 /// Bytes that a run needs.
 struct Needs {
     weights: u64,
+    rounded: u64,
     gradients: u64,
     moments: u64,
     activations: u64,
@@ -113,6 +116,8 @@ impl Needs {
     fn of(plan: &RunPlan) -> Needs {
         let config = &plan.spec.model.config;
         let own = config.parameters() * 4;
+        // In 16 bits a step computes with rounded copies of the weights; the CPU holds them in f32.
+        let rounded = if plan.spec.precision == Precision::F32 { 0 } else { own };
         // The tree of sums holds one gradient for each of its levels, and the one that grows.
         let copies = u64::from(plan.leaves().trailing_zeros()) + 1;
         let (d, ff) = (config.hidden_size as u64, config.intermediate_size as u64);
@@ -123,11 +128,11 @@ impl Needs {
         let flow = 7 * d + ff;
         let logits = rows.min(512) * config.vocab_size as u64;
         let activations = 4 * (rows * (layers * (saved + d) + d + flow + d + 8) + logits);
-        Needs { weights: own, gradients: own * copies, moments: 2 * own, activations }
+        Needs { weights: own, rounded, gradients: own * copies, moments: 2 * own, activations }
     }
 
     fn all(&self) -> u64 {
-        self.weights + self.gradients + self.moments + self.activations
+        self.weights + self.rounded + self.gradients + self.moments + self.activations
     }
 }
 
@@ -139,7 +144,7 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
     let row = |name: &str, value: u64| format!("{name:<14}{:>12}\n", bytes(value as f64));
     let mut text = String::new();
     for (name, value) in [
-        ("weights", needs.weights),
+        ("weights", needs.weights + needs.rounded),
         ("gradients", needs.gradients),
         ("moments", needs.moments),
         ("activations", needs.activations),
@@ -199,7 +204,7 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
         args.model
     );
     let plan = yaml::read::<RunSpec>("bench", &text, &[])?.plan()?;
-    let device = cpu::<f32>(args.threads)?;
+    let device = cpu::<f32>(args.threads, Precision::F32)?;
     let threads = device.threads();
     let model = Model::new(&device, &found.config);
     let mut learner = Learner::new(model, &start(&found.config, 1), &plan, Box::new(Solo))?;
@@ -246,5 +251,5 @@ pub fn doctor() -> String {
             }
         }
     }
-    text + "devices      cpu (f32)\n"
+    text + "devices      cpu (f32; rounding as bf16 and fp16 do)\n"
 }

@@ -59,9 +59,9 @@ pub struct Preset {
     pub source: &'static str,
 }
 
-const INCITE: &str = "shape, learning rate, batch and tokens: the model's card; betas, decay, clipping and warm-up were \
-                      not published: ours are Pythia's";
-const PYTHIA: &str = "the Pythia suite's published configurations";
+const INCITE: &str = "shape, learning rate, batch, tokens and fp16: the model's card; betas, epsilon, decay, clipping, \
+                      first weights, warm-up, fall and loss scale were not published: ours are Pythia's";
+const PYTHIA: &str = "the Pythia suite's published configurations, which trained in fp16 (`precision: fp16`)";
 
 const fn pythia(
     name: &'static str,

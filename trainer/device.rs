@@ -1,8 +1,10 @@
 //! What a model asks of the machine that computes it.
 //!
 //! Matrices are row-major and a *row* is one token. Every result has one order of evaluation: it
-//! depends on the arguments, never on how many threads worked on it.
+//! depends on the arguments, never on how many threads worked on it. What is stored is rounded to the
+//! device's precision (see [`crate::precision`]).
 
+pub use crate::precision::Precision;
 use crate::weights::Affine;
 
 /// How the rows of a batch and the heads of attention lie in a tensor of queries, keys and values:
@@ -96,6 +98,9 @@ pub trait Device: Send + Sync {
     /// Token ids and positions on the device.
     type Ids: Send + Sync;
 
+    /// What it rounds to.
+    fn precision(&self) -> Precision;
+
     /// So many zeros.
     fn zeros(&self, count: usize) -> Self::Tensor;
     /// So many ids.
@@ -111,6 +116,8 @@ pub trait Device: Send + Sync {
     fn clear(&self, tensor: &mut Self::Tensor);
     /// Copies `count` numbers to `to`, whose number `at` is the first to change.
     fn copy(&self, from: &Self::Tensor, to: &mut Self::Tensor, at: usize, count: usize);
+    /// `to`, of the same length, gets what `from` is in the device's precision.
+    fn round(&self, from: &Self::Tensor, to: &mut Self::Tensor);
     /// `to += from`.
     fn add(&self, from: &Self::Tensor, to: &mut Self::Tensor);
     /// The sum of squares, in one order, in f64.

@@ -58,6 +58,7 @@ fn points(value: &Value) -> Vec<(String, f64)> {
         ("loss", "train/loss"),
         ("gradient", "train/gradient"),
         ("rate", "train/rate"),
+        ("scale", "train/scale"),
         ("tokens_per_second", "speed/tokens_per_second"),
     ] {
         add(curve.to_owned(), &value[key]);

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::comm::Comm;
 use crate::cpu::Float;
 use crate::data::Sequences;
-use crate::device::{AdamStep, Device};
+use crate::device::{AdamStep, Device, Precision};
 use crate::failure::{Code, Failure, Result};
 use crate::model::{Activations, Batch, Model};
-use crate::spec::{GuardSpec, RunPlan};
+use crate::precision::LossScale;
+use crate::spec::RunPlan;
 use crate::weights::{Weights, specs};
 
 /// Losses that a spike is compared with.
@@ -27,6 +28,8 @@ pub struct Learner<'d, D: Device> {
     model: Model<'d, D>,
     /// The weights.
     pub weights: Weights<D::Tensor>,
+    /// What steps compute with, where it is not the weights themselves: rounded.
+    rounded: Option<Weights<D::Tensor>>,
     /// Moments of the weights `own`, all weights being numbered one after another.
     first: D::Tensor,
     second: D::Tensor,
@@ -52,10 +55,23 @@ pub struct Past {
     pub updates: u64,
     /// Steps that were skipped.
     pub skipped: u64,
-    /// Those of them that came last, one after another.
+    /// Those of them that came last, one after another. While the scale of the loss can fall, what is too
+    /// large for it is not counted here.
     pub in_a_row: u64,
+    /// Steps that were skipped for the scale of their loss.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overflowed: u64,
+    /// The scale of the loss, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<LossScale>,
     /// The last losses, as bits, so that they are read as they were written.
     losses: VecDeque<u64>,
+}
+
+// A checkpoint of a run without a scale says nothing of it.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks with a reference
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a step was skipped.
@@ -65,6 +81,8 @@ pub enum Skip {
     Empty,
     /// The loss or the gradient is not a number.
     NotFinite,
+    /// The same, with a loss whose scale can fall.
+    Overflow,
     /// The loss is this many deviations above the last ones.
     Spike(f64),
 }
@@ -80,6 +98,8 @@ pub struct Learned {
     pub slices: Vec<(f64, u64)>,
     /// Targets that count.
     pub counted: u64,
+    /// What the loss was multiplied with, where gradients have a scale.
+    pub scale: Option<f64>,
     /// Why it was skipped, if it was.
     pub skip: Option<Skip>,
     /// Whether one of the processes was asked to leave.
@@ -87,10 +107,16 @@ pub struct Learned {
 }
 
 impl Past {
-    /// Judges a loss and a gradient; remembers a loss that is fine.
-    fn judge(&mut self, loss: f64, norm: f64, guard: &GuardSpec) -> Option<Skip> {
-        if !(loss.is_finite() && norm.is_finite()) {
-            return Some(Skip::NotFinite);
+    /// Judges a loss and a gradient; remembers a loss that is fine, and what the scale has been through.
+    fn judge(&mut self, loss: f64, norm: f64, plan: &RunPlan) -> Option<Skip> {
+        let (guard, scaling) = (&plan.spec.guard, &plan.spec.scaling);
+        let finite = loss.is_finite() && norm.is_finite();
+        let falls = self.scale.as_ref().is_some_and(|scale| scale.value() > scaling.min);
+        if let Some(scale) = &mut self.scale {
+            scale.after(!finite, scaling);
+        }
+        if !finite {
+            return Some(if falls { Skip::Overflow } else { Skip::NotFinite });
         }
         let losses: Vec<f64> = self.losses.iter().map(|bits| f64::from_bits(*bits)).collect();
         if guard.spike > 0.0 && losses.len() >= FEWEST {
@@ -130,8 +156,10 @@ impl<'d, D: Device> Learner<'d, D> {
         }
         let own = total * rank / size..total * (rank + 1) / size;
         let (micro, time) = (plan.micro as usize, plan.time);
+        let weights = model.upload(weights);
         Ok(Learner {
-            weights: model.upload(weights),
+            rounded: model.rounded(&weights),
+            weights,
             first: device.zeros(own.len()),
             second: device.zeros(own.len()),
             own,
@@ -147,6 +175,11 @@ impl<'d, D: Device> Learner<'d, D> {
             past: Past::default(),
             model,
         })
+    }
+
+    /// The weights that steps compute with: rounded where the device rounds.
+    pub fn computing(&self) -> &Weights<D::Tensor> {
+        self.rounded.as_ref().unwrap_or(&self.weights)
     }
 
     /// The model.
@@ -205,7 +238,13 @@ impl<'d, D: Device> Learner<'d, D> {
         let counted = sequences.counted();
         let slices = sequences.slices.iter().max().map_or(0, |last| last + 1);
         let slices = vec![(0.0, 0); slices];
-        let mut learned = Learned { loss: 0.0, norm: 0.0, slices, counted, skip: None, leaving: false };
+        self.past.scale = match (self.model.device().precision(), self.past.scale.take()) {
+            (Precision::Fp16, None) => Some(LossScale::new(&plan.spec.scaling)),
+            (Precision::Fp16, scale) => scale,
+            _ => None,
+        };
+        let scale = self.past.scale.as_ref().map(LossScale::value);
+        let mut learned = Learned { loss: 0.0, norm: 0.0, slices, counted, scale, skip: None, leaving: false };
         if counted == 0 {
             learned.skip = Some(Skip::Empty);
             self.share_losses(&[], &mut learned, leaving)?;
@@ -213,10 +252,11 @@ impl<'d, D: Device> Learner<'d, D> {
             let gradients = self.gradients(sequences, counted, &mut learned, leaving)?;
             learned.loss = learned.slices.iter().map(|(sum, _)| sum).sum::<f64>() / counted as f64;
             let device = self.model.device();
-            learned.norm = gradients.iter().map(|tensor| device.sum_of_squares(tensor)).sum::<f64>().sqrt();
-            learned.skip = self.past.judge(learned.loss, learned.norm, &plan.spec.guard);
+            let scaled = gradients.iter().map(|tensor| device.sum_of_squares(tensor)).sum::<f64>().sqrt();
+            learned.norm = scaled / scale.unwrap_or(1.0);
+            learned.skip = self.past.judge(learned.loss, learned.norm, plan);
             if learned.skip.is_none() {
-                self.update(&gradients, rate, learned.norm, plan)?;
+                self.update(&gradients, rate, &learned, plan)?;
             }
             self.spare.push(gradients);
         }
@@ -224,6 +264,10 @@ impl<'d, D: Device> Learner<'d, D> {
             None => {
                 self.past.updates += 1;
                 self.past.in_a_row = 0;
+            }
+            Some(Skip::Overflow) => {
+                self.past.skipped += 1;
+                self.past.overflowed += 1;
             }
             Some(_) => {
                 self.past.skipped += 1;
@@ -333,7 +377,8 @@ impl<'d, D: Device> Learner<'d, D> {
         gradients: &mut Weights<D::Tensor>,
     ) -> Vec<(f64, u64)> {
         let rows = pass * self.micro * self.time..(pass + 1) * self.micro * self.time;
-        let share = D::Scalar::of(1.0 / counted as f64);
+        let scale = self.past.scale.as_ref().map_or(1.0, LossScale::value);
+        let share = D::Scalar::of(scale / counted as f64);
         let counts = &sequences.counts[rows.clone()];
         let scales: Vec<D::Scalar> =
             counts.iter().map(|counts| if *counts { share } else { D::Scalar::default() }).collect();
@@ -343,8 +388,9 @@ impl<'d, D: Device> Learner<'d, D> {
             starts: self.documents.then_some(&sequences.starts[rows]),
             scales: &scales,
         };
-        self.model.forward(&self.weights, &batch, &mut self.room);
-        let losses = self.model.backward(&self.weights, &mut self.room, gradients);
+        let weights = self.rounded.as_ref().unwrap_or(&self.weights);
+        self.model.forward(weights, &batch, &mut self.room);
+        let losses = self.model.backward(weights, &mut self.room, gradients);
         let mut sums = vec![(0.0, 0); slices];
         for (row, (loss, counts)) in losses.iter().zip(counts).enumerate() {
             if *counts {
@@ -357,10 +403,11 @@ impl<'d, D: Device> Learner<'d, D> {
     }
 
     /// Updates the own part of the weights, and shares it.
-    fn update(&mut self, gradients: &Weights<D::Tensor>, rate: f64, norm: f64, plan: &RunPlan) -> Result<()> {
+    fn update(&mut self, gradients: &Weights<D::Tensor>, rate: f64, learned: &Learned, plan: &RunPlan) -> Result<()> {
         let optimizer = &plan.spec.optimizer;
         // As PyTorch clips.
-        let scale = if optimizer.clip > 0.0 { (optimizer.clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let clip = if optimizer.clip > 0.0 { (optimizer.clip / (learned.norm + 1e-6)).min(1.0) } else { 1.0 };
+        let scale = clip / learned.scale.unwrap_or(1.0);
         let device = self.model.device();
         let mut shared = Vec::new();
         let mut begin = 0;
@@ -386,14 +433,16 @@ impl<'d, D: Device> Learner<'d, D> {
             }
             begin += count;
         }
-        if self.comm.size() == 1 {
-            return Ok(());
+        if self.comm.size() > 1 {
+            let all: Vec<D::Scalar> = self.comm.gather(&shared)?.iter().flat_map(|part| numbers_of(part)).collect();
+            let mut begin = 0;
+            for (weight, count) in self.weights.iter_mut().zip(&self.counts) {
+                device.write(weight, 0, &all[begin..begin + count]);
+                begin += count;
+            }
         }
-        let all: Vec<D::Scalar> = self.comm.gather(&shared)?.iter().flat_map(|part| numbers_of(part)).collect();
-        let mut begin = 0;
-        for (weight, count) in self.weights.iter_mut().zip(&self.counts) {
-            device.write(weight, 0, &all[begin..begin + count]);
-            begin += count;
+        for (weight, rounded) in self.weights.iter().zip(self.rounded.iter_mut().flat_map(Weights::iter_mut)) {
+            device.round(weight, rounded);
         }
         Ok(())
     }
@@ -421,7 +470,11 @@ mod tests {
 
     #[test]
     fn spikes_and_what_is_no_number_are_skipped() {
-        let guard = GuardSpec { spike: 6.0, ..GuardSpec::default() };
+        let plan = |text: &str| {
+            let text = format!("model: pythia-14m\nscaling: {{ start: 4 }}\n{text}");
+            crate::yaml::read::<crate::spec::RunSpec>("run.yaml", &text, &[]).unwrap().plan().unwrap()
+        };
+        let (guard, any) = (plan("guard: { spike: 6 }"), plan(""));
         let mut past = Past::default();
         for at in 0..40 {
             assert_eq!(past.judge(3.0 + 0.01 * f64::from(at % 5), 1.0, &guard), None);
@@ -431,10 +484,14 @@ mod tests {
         assert!(matches!(past.judge(3.5, 1.0, &guard), Some(Skip::Spike(above)) if above > 6.0));
         let read: Past = serde_json::from_str(&serde_json::to_string(&past).unwrap()).unwrap();
         assert_eq!(read, past);
-        assert_eq!(past.judge(3.5, 1.0, &GuardSpec::default()), None);
+        assert_eq!(past.judge(3.5, 1.0, &any), None);
         for _ in 0..300 {
             past.judge(3.0, 1.0, &guard);
         }
         assert_eq!(past.losses.len(), WINDOW);
+        // With a scale that can fall, what is not a number is no fault of the batch; at its lowest it is.
+        past.scale = Some(LossScale::new(&any.spec.scaling));
+        let judged: Vec<_> = (0..3).map(|_| past.judge(f64::INFINITY, 1.0, &any)).collect();
+        assert_eq!(judged, [Some(Skip::Overflow), Some(Skip::Overflow), Some(Skip::NotFinite)]);
     }
 }

@@ -20,6 +20,7 @@ pub mod generate;
 pub mod learner;
 pub mod model;
 pub mod plot;
+pub mod precision;
 pub mod pretrain;
 pub mod report;
 pub mod spec;

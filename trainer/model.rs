@@ -10,7 +10,7 @@
 
 use crate::config::Config;
 use crate::cpu::Float;
-use crate::device::{Device, Gelu, Heads, Into, Rotary, Shape};
+use crate::device::{Device, Gelu, Heads, Into, Precision, Rotary, Shape};
 use crate::weights::{Block, Weights};
 
 /// Rows of logits that are there at once: with a vocabulary of 50,432 they are 100 MB in `f32`.
@@ -138,6 +138,18 @@ impl<'d, D: Device> Model<'d, D> {
             self.device.write(&mut tensor, 0, numbers);
             tensor
         })
+    }
+
+    /// Copies of weights in the device's precision, where it is not that of the weights themselves.
+    pub fn rounded(&self, weights: &Weights<D::Tensor>) -> Option<Weights<D::Tensor>> {
+        if self.device.precision() == Precision::F32 {
+            return None;
+        }
+        let mut copies = self.gradients();
+        for (weight, copy) in weights.iter().zip(copies.iter_mut()) {
+            self.device.round(weight, copy);
+        }
+        Some(copies)
     }
 
     /// Gradients, all zero.
@@ -443,3 +455,6 @@ impl<'d, D: Device> Model<'d, D> {
         device.layer_norm_backward(x, rows, &block.input_norm, &saved.stats1, dnorm, dstream, grown);
     }
 }
+
+#[cfg(test)]
+mod tests;

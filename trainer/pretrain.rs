@@ -14,7 +14,7 @@ use crate::checkpoint::{self, Snapshot};
 use crate::comm::{Comm, Solo, Tcp, World};
 use crate::cpu::{Cpu, Float};
 use crate::data::Data;
-use crate::device::Device;
+use crate::device::{Device, Precision};
 use crate::evaluate::{self, evaluate};
 use crate::failure::{Code, Failure, Result};
 use crate::folder;
@@ -52,10 +52,11 @@ pub fn plan_of(config: &Path, set: &[String]) -> Result<RunPlan> {
 }
 
 /// So many threads, or all cores.
-pub fn cpu<F: Float>(threads: Option<u16>) -> Result<Cpu<F>> {
+pub fn cpu<F: Float>(threads: Option<u16>, precision: Precision) -> Result<Cpu<F>> {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.map_or(all, usize::from);
-    Cpu::new(threads).map_err(|error| Failure::new(Code::Failed, format!("cannot start {threads} threads: {error}")))
+    Cpu::rounding(threads, precision)
+        .map_err(|error| Failure::new(Code::Failed, format!("cannot start {threads} threads: {error}")))
 }
 
 /// Signals that end a run with a checkpoint.
@@ -157,7 +158,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     check_tokenizer(plan, &data)?;
     let all = std::thread::available_parallelism().map_or(1, usize::from) as u16;
     let beside = args.processes.unwrap_or(beside);
-    let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))))?;
+    let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))), plan.spec.precision)?;
     let signals = Signals::listen()?;
     // The first alone writes.
     let store = Arc::new(if first { Store::create(&output)? } else { Store::open(&output) });
@@ -194,7 +195,9 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
             Learner::new(model, &weights, plan, comm)?
         }
     };
-    learner.agree(format!("{run} {done} {} {:?}", plan.steps, plan.spec.optimizer).as_bytes())?;
+    let spec = &plan.spec;
+    let said = (run, done, plan.steps, &spec.optimizer, &spec.schedule, &spec.guard, spec.precision, &spec.scaling);
+    learner.agree(format!("{said:?}").as_bytes())?;
     let mut writes = match first {
         true => {
             let saver = Saver { store: store.clone(), plan, running: None };
@@ -270,7 +273,7 @@ fn steps<D: Device<Scalar = f32>>(
             && let Some((metrics, _)) = writes
         {
             let shape = (plan.micro as usize, plan.time);
-            let held = evaluate(learner.model(), &learner.weights, data, shape, plan.spec.data.documents)?;
+            let held = evaluate(learner.model(), learner.computing(), data, shape, plan.spec.data.documents)?;
             say(evaluate::table(&held).trim_end());
             metrics.held(step, &held)?;
         }

@@ -106,7 +106,7 @@ pub fn about(plan: &RunPlan, data: &Data, threads: usize, processes: usize, outp
         ));
     }
     let many = if processes > 1 { format!(", {processes} processes") } else { String::new() };
-    say(&format!("device   cpu, {threads} threads, f32{many}"));
+    say(&format!("device   cpu, {threads} threads, {}{many}", plan.spec.precision.name()));
 }
 
 /// The record of a run, for programs and for TensorBoard.
@@ -163,6 +163,7 @@ impl Metrics {
         let skip = learned.skip.map(|skip| match skip {
             Skip::Empty => "no target counts".to_owned(),
             Skip::NotFinite => "not a number".to_owned(),
+            Skip::Overflow => "too large for its scale".to_owned(),
             Skip::Spike(above) => format!("{above:.1} deviations above"),
         });
         let slices: serde_json::Map<String, Value> = data
@@ -174,7 +175,7 @@ impl Metrics {
             .collect();
         self.put(&json!({
             "step": step, "time": now(), "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": self.tokens,
-            "counted": learned.counted, "skipped": skip, "slices": slices, "seconds": seconds, "tokens_per_second": speed,
+            "counted": learned.counted, "skipped": skip, "slices": slices, "scale": learned.scale, "seconds": seconds, "tokens_per_second": speed,
         }))?;
         let skip = skip.map_or_else(String::new, |why| format!("  SKIPPED: {why}"));
         say(&format!(

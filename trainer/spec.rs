@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::config::{Config, PRESETS, Preset};
 use crate::data::DataSpec;
 use crate::failure::{Failure, Result};
+use crate::precision::{Precision, ScalingSpec};
 use crate::yaml::closest;
 
 /// A training run, as it is written.
@@ -38,6 +39,12 @@ pub struct RunSpec {
     /// Steps in all; without it the preset's.
     #[serde(default)]
     pub steps: Option<NonZeroU64>,
+    /// What is stored between kernels: `f32`, `bf16` or `fp16`. Weights and moments are `f32` whatever it is.
+    #[serde(default)]
+    pub precision: Precision,
+    /// The scale of the loss in `fp16`.
+    #[serde(default)]
+    pub scaling: ScalingSpec,
     /// AdamW.
     #[serde(default)]
     pub optimizer: OptimizerSpec,

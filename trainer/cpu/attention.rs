@@ -2,9 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::Float;
 use super::gemm::{Matrix, multiply};
-use super::{Float, vectorized};
-use crate::device::Heads;
+use super::rounding::round;
+use super::sums::{dot, exponentials, highest, vectorized};
+use crate::device::{Heads, Precision};
 
 /// Queries that are taken together: their scores stay in the cache.
 const QUERIES: usize = 64;
@@ -58,6 +60,7 @@ pub(super) fn forward<F: Float>(
     starts: Option<&[u32]>,
     out: &mut [F],
     norms: &mut [F],
+    precision: Precision,
 ) {
     let Heads { batch, time, heads: count, width } = heads;
     let rows = time - from;
@@ -76,11 +79,10 @@ pub(super) fn forward<F: Float>(
                 for query in first..last {
                     let row = &mut scores[(query - first) * keys..][..keys];
                     let seen = head.first(query) - begin..query + 1 - begin;
-                    (shares[query - first], norms[query - from]) = vectorized(
-                        #[inline(always)]
-                        || soften(row, seen.clone(), scale),
-                    );
+                    (shares[query - first], norms[query - from]) = vectorized!(soften(row, seen.clone(), scale));
                 }
+                // What is summed is exact; what values are multiplied with is as a GPU's units take it.
+                round(&mut scores, precision);
                 let weights = Matrix::rows(&scores, last - first, keys, keys);
                 let out = &mut out[(first - from) * width..];
                 multiply(out, width, false, weights, head.part(2, begin, last), 1);
@@ -89,6 +91,7 @@ pub(super) fn forward<F: Float>(
                     out.iter_mut().for_each(|out| *out *= *share);
                 }
             }
+            round(&mut out, precision);
             (out, norms)
         })
         .collect();
@@ -104,8 +107,8 @@ fn soften<F: Float>(row: &mut [F], seen: std::ops::Range<usize>, scale: F) -> (F
     row[..begin].fill(F::default());
     row[end..].fill(F::default());
     let row = &mut row[begin..end];
-    let highest = super::highest(row);
-    let sum = super::exponentials(row, highest, scale);
+    let highest = highest(row);
+    let sum = exponentials(row, highest, scale);
     (F::of(1.0) / sum, highest * scale + sum.ln())
 }
 
@@ -116,6 +119,7 @@ pub(super) fn backward<F: Float>(
     starts: Option<&[u32]>,
     (out, norms, dout): (&[F], &[F], &[F]),
     dqkv: &mut [F],
+    precision: Precision,
 ) {
     let Heads { batch, time, heads: count, width } = heads;
     let scale = F::of(1.0 / (width as f64).sqrt());
@@ -140,21 +144,20 @@ pub(super) fn backward<F: Float>(
                     let seen = head.first(query) - begin..query + 1 - begin;
                     let norm = norms[(sequence * time + query) * count + at];
                     let (out, dout) = (&out[row(query)..][..width], &dout[row(query)..][..width]);
-                    vectorized(
-                        #[inline(always)]
-                        || {
-                            let dot = super::dot(out, dout);
-                            share[..seen.start].fill(F::default());
-                            share[seen.end..].fill(F::default());
-                            score[..seen.start].fill(F::default());
-                            score[seen.end..].fill(F::default());
-                            for (share, score) in share[seen.clone()].iter_mut().zip(&mut score[seen.clone()]) {
-                                *share = (*share * scale - norm).exp();
-                                *score = *share * (*score - dot) * scale;
-                            }
-                        },
-                    );
+                    vectorized!({
+                        let dot = dot(out, dout);
+                        share[..seen.start].fill(F::default());
+                        share[seen.end..].fill(F::default());
+                        score[..seen.start].fill(F::default());
+                        score[seen.end..].fill(F::default());
+                        for (share, score) in share[seen.clone()].iter_mut().zip(&mut score[seen.clone()]) {
+                            *share = (*share * scale - norm).exp();
+                            *score = *share * (*score - dot) * scale;
+                        }
+                    });
                 }
+                round(&mut shares, precision);
+                round(&mut scores, precision);
                 let shares = Matrix::rows(&shares, last - first, keys, keys);
                 let scores = Matrix::rows(&scores, last - first, keys, keys);
                 let dq = &mut grown[first * 3 * width..];
@@ -164,6 +167,7 @@ pub(super) fn backward<F: Float>(
                 let dv = &mut grown[begin * 3 * width + 2 * width..];
                 multiply(dv, 3 * width, true, shares.transposed(), douts, 1);
             }
+            round(&mut grown, precision);
             grown
         })
         .collect();

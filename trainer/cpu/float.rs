@@ -34,6 +34,10 @@ pub trait Float:
     fn ln(self) -> Self;
     /// Φ(x), the normal distribution up to it, and e^(-x²/2).
     fn normal(self) -> (Self, Self);
+    /// The nearest number that 16 bits hold, in `bf16`.
+    fn bf16(self) -> Self;
+    /// The nearest IEEE half.
+    fn fp16(self) -> Self;
     /// Its little-endian bytes.
     fn put(self, out: &mut Vec<u8>);
     /// From its little-endian bytes.
@@ -68,6 +72,14 @@ impl Float for f64 {
 
     fn normal(self) -> (f64, f64) {
         (0.5 * libm::erfc(-self / std::f64::consts::SQRT_2), libm::exp(-0.5 * self * self))
+    }
+
+    fn bf16(self) -> f64 {
+        half::bf16::from_f64(self).to_f64()
+    }
+
+    fn fp16(self) -> f64 {
+        half::f16::from_f64(self).to_f64()
     }
 
     fn put(self, out: &mut Vec<u8>) {
@@ -137,6 +149,16 @@ impl Float for f32 {
         let p = p * t + 0.254_829_6;
         let tail = 0.5 * p * t * density;
         (if self < 0.0 { tail } else { 1.0 - tail }, density)
+    }
+
+    #[inline(always)]
+    fn bf16(self) -> f32 {
+        super::rounding::bf16(self)
+    }
+
+    #[inline(always)]
+    fn fp16(self) -> f32 {
+        super::rounding::fp16(self)
     }
 
     fn put(self, out: &mut Vec<u8>) {

@@ -7,8 +7,11 @@
 #![allow(clippy::needless_range_loop)]
 
 mod attention;
+mod bend;
 mod float;
 mod gemm;
+mod rounding;
+mod sums;
 
 use std::ops::Range;
 
@@ -16,9 +19,11 @@ use rayon::prelude::*;
 
 pub use float::Float;
 
-use crate::device::{AdamStep, Device, Gelu, Heads, Into, Rotary, Shape};
+use crate::device::{AdamStep, Device, Gelu, Heads, Into, Precision, Rotary, Shape};
 use crate::weights::Affine;
+use bend::gelu_and_slope;
 use gemm::{Matrix, multiply};
+use sums::{add_partial, exponentials, fold, highest, sum, vectorized};
 
 /// Numbers that one thread takes at a time, where each is on its own.
 const STRETCH: usize = 16 * 1024;
@@ -29,14 +34,27 @@ const ROWS: usize = 64;
 #[derive(Debug)]
 pub struct Cpu<F> {
     pool: rayon::ThreadPool,
+    precision: Precision,
     numbers: std::marker::PhantomData<F>,
 }
 
 impl<F: Float> Cpu<F> {
     /// With so many threads; an error if the system gives none.
     pub fn new(threads: usize) -> Result<Cpu<F>, rayon::ThreadPoolBuildError> {
+        Cpu::rounding(threads, Precision::F32)
+    }
+
+    /// One that rounds.
+    pub fn rounding(threads: usize, precision: Precision) -> Result<Cpu<F>, rayon::ThreadPoolBuildError> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build()?;
-        Ok(Cpu { pool, numbers: std::marker::PhantomData })
+        Ok(Cpu { pool, precision, numbers: std::marker::PhantomData })
+    }
+
+    /// Rounds what was computed, on the threads of the pool that this runs in.
+    fn store(&self, numbers: &mut [F]) {
+        if self.precision != Precision::F32 {
+            numbers.par_chunks_mut(STRETCH).for_each(|some| rounding::round(some, self.precision));
+        }
     }
 
     /// How many threads it has.
@@ -45,122 +63,14 @@ impl<F: Float> Cpu<F> {
     }
 }
 
-/// Runs a loop with the widest vectors that this processor has. What it computes is the same: sums are
-/// written with their order in them.
-#[inline(always)]
-fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
-}
-
-/// How many sums run side by side: the widest vectors hold so many `f32`.
-const STRANDS: usize = 16;
-
-/// A sum in strands, which vectors can follow.
-#[inline(always)]
-fn sum<F: Float>(values: &[F]) -> F {
-    fold(
-        values.len(),
-        #[inline(always)]
-        |at| values[at],
-    )
-}
-
-/// The sum of products, likewise.
-#[inline(always)]
-fn dot<F: Float>(a: &[F], b: &[F]) -> F {
-    let b = &b[..a.len()];
-    fold(
-        a.len(),
-        #[inline(always)]
-        |at| a[at] * b[at],
-    )
-}
-
-#[inline(always)]
-fn fold<F: Float>(count: usize, value: impl Fn(usize) -> F) -> F {
-    let mut strands = [F::default(); STRANDS];
-    let whole = count / STRANDS * STRANDS;
-    let mut at = 0;
-    while at < whole {
-        for (strand, sum) in strands.iter_mut().enumerate() {
-            *sum += value(at + strand);
-        }
-        at += STRANDS;
-    }
-    let mut half = STRANDS / 2;
-    while half > 0 {
-        for strand in 0..half {
-            strands[strand] = strands[strand] + strands[strand + half];
-        }
-        half /= 2;
-    }
-    let mut sum = strands[0];
-    for at in whole..count {
-        sum += value(at);
-    }
-    sum
-}
-
-/// The highest of some numbers, at least one; of a NaN it knows nothing.
-#[inline(always)]
-fn highest<F: Float>(values: &[F]) -> F {
-    let more = |a: F, b: F| if b > a { b } else { a };
-    let mut strands = [values[0]; STRANDS];
-    let rows = values.chunks_exact(STRANDS);
-    let rest = rows.remainder();
-    for some in rows {
-        for (strand, value) in strands.iter_mut().zip(some) {
-            *strand = more(*strand, *value);
-        }
-    }
-    strands.iter().chain(rest).fold(values[0], |a, b| more(a, *b))
-}
-
-/// Every number becomes `e^(scale · (number - highest))`; their sum.
-#[inline(always)]
-fn exponentials<F: Float>(values: &mut [F], highest: F, scale: F) -> F {
-    // Apart from the sum: in one loop the compiler takes them one by one.
-    for value in values.iter_mut() {
-        *value = ((*value - highest) * scale).exp();
-    }
-    sum(values)
-}
-
-/// Adds up the rows that blocks of `ROWS` gave, block after block.
-fn add_partial<F: Float>(partial: &[Vec<F>], out: &mut [F]) {
-    out.par_chunks_mut(1024).enumerate().for_each(|(chunk, out)| {
-        for block in partial {
-            for (sum, value) in out.iter_mut().zip(&block[chunk * 1024..]) {
-                *sum += *value;
-            }
-        }
-    });
-}
-
-#[inline(always)]
-fn gelu_and_slope<F: Float>(gelu: Gelu, x: F) -> (F, F) {
-    match gelu {
-        Gelu::Erf => {
-            let (below, density) = x.normal();
-            (x * below, below + x * density * F::of(0.398_942_280_401_432_7))
-        }
-        Gelu::Tanh => {
-            // 0.5 (1 + tanh u) is the logistic function of 2u.
-            let (root, cubic) = (F::of(0.797_884_560_802_865_4), F::of(0.044_715));
-            let one = F::of(1.0);
-            let square = x * x;
-            let u = root * x * (one + cubic * square);
-            let share = one / (one + (-(u + u)).exp());
-            let slope = root * (one + F::of(3.0) * cubic * square);
-            (x * share, share + x * share * (one - share) * (slope + slope))
-        }
-    }
-}
-
 impl<F: Float> Device for Cpu<F> {
     type Scalar = F;
     type Tensor = Vec<F>;
     type Ids = Vec<u32>;
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
 
     fn zeros(&self, count: usize) -> Vec<F> {
         vec![F::default(); count]
@@ -190,18 +100,20 @@ impl<F: Float> Device for Cpu<F> {
         to[at..at + count].copy_from_slice(&from[..count]);
     }
 
+    fn round(&self, from: &Vec<F>, to: &mut Vec<F>) {
+        self.copy(from, to, 0, from.len());
+        self.pool.install(|| self.store(to));
+    }
+
     fn add(&self, from: &Vec<F>, to: &mut Vec<F>) {
         assert_eq!(from.len(), to.len(), "a sum of tensors of two lengths");
         self.pool.install(|| {
             to.par_chunks_mut(STRETCH).zip(from.par_chunks(STRETCH)).for_each(|(to, from)| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for (to, from) in to.iter_mut().zip(from) {
-                            *to += *from;
-                        }
-                    },
-                );
+                vectorized!({
+                    for (to, from) in to.iter_mut().zip(from) {
+                        *to += *from;
+                    }
+                });
             });
         });
     }
@@ -210,20 +122,7 @@ impl<F: Float> Device for Cpu<F> {
         let parts: Vec<f64> = self.pool.install(|| {
             let square = |some: &[F], at: usize| some[at].f64() * some[at].f64();
             let chunks = tensor.par_chunks(STRETCH);
-            chunks
-                .map(|some| {
-                    vectorized(
-                        #[inline(always)]
-                        || {
-                            fold(
-                                some.len(),
-                                #[inline(always)]
-                                |at| square(some, at),
-                            )
-                        },
-                    )
-                })
-                .collect()
+            chunks.map(|some| vectorized!(fold(some.len(), |at| square(some, at)))).collect()
         });
         parts.iter().sum()
     }
@@ -268,24 +167,18 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let rows = x.par_chunks(width).zip(out.par_chunks_mut(width)).zip(stats.par_chunks_mut(2));
             rows.with_min_len(8).for_each(|((x, out), stats)| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        let mean = sum(x) * share;
-                        let variance = fold(
-                            width,
-                            #[inline(always)]
-                            |at| (x[at] - mean) * (x[at] - mean),
-                        ) * share;
-                        let rate = F::of(1.0) / (variance + epsilon).sqrt();
-                        for (at, out) in out.iter_mut().enumerate() {
-                            *out = (x[at] - mean) * rate * norm.weight[at] + norm.bias[at];
-                        }
-                        stats[0] = mean;
-                        stats[1] = rate;
-                    },
-                );
+                vectorized!({
+                    let mean = sum(x) * share;
+                    let variance = fold(width, |at| (x[at] - mean) * (x[at] - mean)) * share;
+                    let rate = F::of(1.0) / (variance + epsilon).sqrt();
+                    for (at, out) in out.iter_mut().enumerate() {
+                        *out = (x[at] - mean) * rate * norm.weight[at] + norm.bias[at];
+                    }
+                    stats[0] = mean;
+                    stats[1] = rate;
+                });
             });
+            self.store(out);
         });
     }
 
@@ -310,34 +203,24 @@ impl<F: Float> Device for Cpu<F> {
                     let (mut dweight, mut dbias) = (vec![F::default(); width], vec![F::default(); width]);
                     let rows = x.chunks(width).zip(dout.chunks(width)).zip(dx.chunks_mut(width)).zip(stats.chunks(2));
                     for (((x, dout), dx), stats) in rows {
-                        vectorized(
-                            #[inline(always)]
-                            || {
-                                let (mean, rate) = (stats[0], stats[1]);
-                                let weight = &norm.weight[..width];
-                                for at in 0..width {
-                                    dweight[at] += dout[at] * ((x[at] - mean) * rate);
-                                    dbias[at] += dout[at];
-                                }
-                                let all = fold(
-                                    width,
-                                    #[inline(always)]
-                                    |at| dout[at] * weight[at],
-                                ) * share;
-                                let along = fold(
-                                    width,
-                                    #[inline(always)]
-                                    |at| dout[at] * weight[at] * ((x[at] - mean) * rate),
-                                ) * share;
-                                for (at, dx) in dx.iter_mut().enumerate() {
-                                    *dx += rate * (dout[at] * weight[at] - all - (x[at] - mean) * rate * along);
-                                }
-                            },
-                        );
+                        vectorized!({
+                            let (mean, rate) = (stats[0], stats[1]);
+                            let weight = &norm.weight[..width];
+                            for at in 0..width {
+                                dweight[at] += dout[at] * ((x[at] - mean) * rate);
+                                dbias[at] += dout[at];
+                            }
+                            let all = fold(width, |at| dout[at] * weight[at]) * share;
+                            let along = fold(width, |at| dout[at] * weight[at] * ((x[at] - mean) * rate)) * share;
+                            for (at, dx) in dx.iter_mut().enumerate() {
+                                *dx += rate * (dout[at] * weight[at] - all - (x[at] - mean) * rate * along);
+                            }
+                        });
                     }
                     (dweight, dbias)
                 })
                 .unzip();
+            self.store(dx);
             add_partial(&partial.0, &mut dnorm.weight);
             add_partial(&partial.1, &mut dnorm.bias);
         });
@@ -360,6 +243,7 @@ impl<F: Float> Device for Cpu<F> {
             let keep = bias.is_some() || into == Into::Add;
             let x = Matrix::rows(&x[at * ins..], count, ins, ins);
             multiply(out, outs, keep, x, Matrix::rows(weight, outs, ins, ins).transposed(), self.threads());
+            self.store(out);
         });
     }
 
@@ -367,7 +251,10 @@ impl<F: Float> Device for Cpu<F> {
         let Shape { at, count, ins, outs } = shape;
         let dx = &mut dx[at * ins..][..count * ins];
         let (dout, weight) = (Matrix::rows(dout, count, outs, outs), Matrix::rows(weight, outs, ins, ins));
-        self.pool.install(|| multiply(dx, ins, false, dout, weight, self.threads()));
+        self.pool.install(|| {
+            multiply(dx, ins, false, dout, weight, self.threads());
+            self.store(dx);
+        });
     }
 
     fn linear_backward_weight(
@@ -388,16 +275,13 @@ impl<F: Float> Device for Cpu<F> {
                 let partial: Vec<Vec<F>> = blocks
                     .map(|rows| {
                         let mut sums = vec![F::default(); outs];
-                        vectorized(
-                            #[inline(always)]
-                            || {
-                                for row in rows.chunks_exact(outs) {
-                                    for (sum, value) in sums.iter_mut().zip(row) {
-                                        *sum += *value;
-                                    }
+                        vectorized!({
+                            for row in rows.chunks_exact(outs) {
+                                for (sum, value) in sums.iter_mut().zip(row) {
+                                    *sum += *value;
                                 }
-                            },
-                        );
+                            }
+                        });
                         sums
                     })
                     .collect();
@@ -410,14 +294,12 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let stretches = out[..count].par_chunks_mut(STRETCH).zip(x[..count].par_chunks(STRETCH));
             stretches.for_each(|(out, x)| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for (out, x) in out.iter_mut().zip(x) {
-                            *out = gelu_and_slope(gelu, *x).0;
-                        }
-                    },
-                );
+                vectorized!({
+                    for (out, x) in out.iter_mut().zip(x) {
+                        *out = gelu_and_slope(gelu, *x).0;
+                    }
+                });
+                rounding::round(out, self.precision);
             });
         });
     }
@@ -426,14 +308,12 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let stretches = d[..count].par_chunks_mut(STRETCH).zip(x[..count].par_chunks(STRETCH));
             stretches.for_each(|(d, x)| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for (d, x) in d.iter_mut().zip(x) {
-                            *d *= gelu_and_slope(gelu, *x).1;
-                        }
-                    },
-                );
+                vectorized!({
+                    for (d, x) in d.iter_mut().zip(x) {
+                        *d *= gelu_and_slope(gelu, *x).1;
+                    }
+                });
+                rounding::round(d, self.precision);
             });
         });
     }
@@ -447,21 +327,19 @@ impl<F: Float> Device for Cpu<F> {
             tokens.with_min_len(8).enumerate().for_each(|(token, heads)| {
                 let position = rotary.first + token % time;
                 let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for head in heads.chunks_exact_mut(3 * width) {
-                            for part in head[..2 * width].chunks_exact_mut(width) {
-                                let (a, b) = part[..2 * half].split_at_mut(half);
-                                for at in 0..half {
-                                    let (x, y, turn) = (a[at], b[at], sin[at] * sign);
-                                    a[at] = x * cos[at] - y * turn;
-                                    b[at] = y * cos[at] + x * turn;
-                                }
+                vectorized!({
+                    for head in heads.chunks_exact_mut(3 * width) {
+                        for part in head[..2 * width].chunks_exact_mut(width) {
+                            let (a, b) = part[..2 * half].split_at_mut(half);
+                            for at in 0..half {
+                                let (x, y, turn) = (a[at], b[at], sin[at] * sign);
+                                a[at] = x * cos[at] - y * turn;
+                                b[at] = y * cos[at] + x * turn;
                             }
                         }
-                    },
-                );
+                    }
+                });
+                rounding::round(heads, self.precision);
             });
         });
     }
@@ -475,7 +353,8 @@ impl<F: Float> Device for Cpu<F> {
         out: &mut Vec<F>,
         norms: &mut Vec<F>,
     ) {
-        self.pool.install(|| attention::forward(qkv, heads, from, starts.map(Vec::as_slice), out, norms));
+        self.pool
+            .install(|| attention::forward(qkv, heads, from, starts.map(Vec::as_slice), out, norms, self.precision));
     }
 
     fn attention_backward(
@@ -488,7 +367,9 @@ impl<F: Float> Device for Cpu<F> {
         dout: &Vec<F>,
         dqkv: &mut Vec<F>,
     ) {
-        self.pool.install(|| attention::backward(qkv, heads, starts.map(Vec::as_slice), (out, norms, dout), dqkv));
+        self.pool.install(|| {
+            attention::backward(qkv, heads, starts.map(Vec::as_slice), (out, norms, dout), dqkv, self.precision)
+        });
     }
 
     fn classify(
@@ -504,24 +385,22 @@ impl<F: Float> Device for Cpu<F> {
         self.pool.install(|| {
             let rows = logits[..count * outs].par_chunks_mut(outs).zip(losses.par_iter_mut());
             rows.enumerate().for_each(|(row, (logits, loss))| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        let target = targets[row] as usize;
-                        let (asked, one) = (logits[target], F::of(1.0));
-                        let highest = highest(logits);
-                        let all = exponentials(logits, highest, one);
-                        *loss = highest + all.ln() - asked;
-                        if let Some(scales) = scales {
-                            let scale = scales[at + row];
-                            let share = scale / all;
-                            for logit in logits.iter_mut() {
-                                *logit *= share;
-                            }
-                            logits[target] = logits[target] - scale;
+                vectorized!({
+                    let target = targets[row] as usize;
+                    let (asked, one) = (logits[target], F::of(1.0));
+                    let highest = highest(logits);
+                    let all = exponentials(logits, highest, one);
+                    *loss = highest + all.ln() - asked;
+                    if let Some(scales) = scales {
+                        let scale = scales[at + row];
+                        let share = scale / all;
+                        for logit in logits.iter_mut() {
+                            *logit *= share;
                         }
-                    },
-                );
+                        logits[target] = logits[target] - scale;
+                        rounding::round(logits, self.precision);
+                    }
+                });
             });
         });
     }
@@ -551,18 +430,15 @@ impl<F: Float> Device for Cpu<F> {
             let moments = first.par_chunks_mut(STRETCH).zip(second.par_chunks_mut(STRETCH));
             let stretches = weight.par_chunks_mut(STRETCH).zip(gradient.par_chunks(STRETCH)).zip(moments);
             stretches.for_each(|((weight, gradient), (first, second))| {
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        let numbers = weight.iter_mut().zip(gradient).zip(first.iter_mut().zip(second.iter_mut()));
-                        for ((weight, gradient), (first, second)) in numbers {
-                            let gradient = *gradient * scale;
-                            *first = beta1 * *first + other1 * gradient;
-                            *second = beta2 * *second + other2 * (gradient * gradient);
-                            *weight = *weight * keep - rate * *first / (second.sqrt() * root + epsilon);
-                        }
-                    },
-                );
+                vectorized!({
+                    let numbers = weight.iter_mut().zip(gradient).zip(first.iter_mut().zip(second.iter_mut()));
+                    for ((weight, gradient), (first, second)) in numbers {
+                        let gradient = *gradient * scale;
+                        *first = beta1 * *first + other1 * gradient;
+                        *second = beta2 * *second + other2 * (gradient * gradient);
+                        *weight = *weight * keep - rate * *first / (second.sqrt() * root + epsilon);
+                    }
+                });
             });
         });
     }

@@ -166,6 +166,40 @@ fn killed_anywhere_it_ends_with_the_same_bits() {
 }
 
 #[test]
+fn in_sixteen_bits_it_ends_with_the_same_bits() {
+    let place = Place::new();
+    // A scale that begins too high, and changes all the way.
+    let fp16 = ["precision=fp16", "scaling.start=1073741824", "scaling.interval=3"];
+    for set in [&fp16[..], &["precision=bf16"]] {
+        let set: String = set.iter().map(|set| format!(" --set {set}")).collect();
+        let run = |name: &str| format!("{}{set}", place.path(name).display());
+        place.fine(&format!("pretrain slow.yaml --output {} --threads 1", run("whole")));
+        for (step, signal, options) in [(3, "-TERM", ""), (8, "-KILL", " --threads 3"), (12, "-USR1", " --processes 2")]
+        {
+            place.until(&run("pieces"), "slow.yaml", step, signal, options);
+        }
+        place.fine(&format!("pretrain slow.yaml --output {}", run("pieces")));
+        assert!(place.checkpoint("pieces", 20) == place.checkpoint("whole", 20), "{set}");
+        let told = |run: &str| {
+            let lines = text(&read(&place.path(run).join("metrics.jsonl")));
+            let values = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            values.filter(|value| value["loss"].is_f64()).map(|value| value["scale"].as_f64()).collect::<Vec<_>>()
+        };
+        let scales = told("whole");
+        assert_eq!(told("pieces"), scales);
+        let mut different: Vec<u64> = scales.iter().flatten().map(|scale| scale.to_bits()).collect();
+        different.sort_unstable();
+        different.dedup();
+        assert!(if set.contains("fp16") { different.len() > 2 } else { different.is_empty() }, "{scales:?}");
+        for run in ["whole", "pieces"] {
+            std::fs::remove_dir_all(place.path(run)).unwrap();
+        }
+    }
+    place.fails("pretrain run.yaml --set precision=fp8", 64, "fp8");
+    place.fails("pretrain run.yaml --set scaling.backoff=1.5", 64, "does not shrink a scale");
+}
+
+#[test]
 fn any_number_of_processes_ends_with_the_same_bits() {
     let place = Place::new();
     place.fine("pretrain run.yaml --output one");

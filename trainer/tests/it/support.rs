@@ -86,9 +86,20 @@ pub fn run<F: Float>(
     scales: &[F],
     documents: bool,
 ) -> Gave<F> {
-    let cpu: Cpu<F> = Cpu::new(threads).unwrap();
-    let model = Model::new(&cpu, config);
+    run_on(&Cpu::new(threads).unwrap(), config, weights, given, scales, documents)
+}
+
+pub fn run_on<F: Float>(
+    cpu: &Cpu<F>,
+    config: &Config,
+    weights: &Weights<Vec<F>>,
+    given: &Given,
+    scales: &[F],
+    documents: bool,
+) -> Gave<F> {
+    let model = Model::new(cpu, config);
     let weights = model.upload(weights);
+    let weights = model.rounded(&weights).unwrap_or(weights);
     let batch =
         Batch { tokens: &given.tokens, targets: &given.targets, starts: documents.then_some(&given.starts), scales };
     let mut room: Activations<Cpu<F>> = model.activations(2, 66, true);

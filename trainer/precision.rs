@@ -1,0 +1,162 @@
+//! What numbers are rounded to between kernels, and the scale of a loss whose gradients would be too
+//! small for that.
+//!
+//! Weights and moments are kept in `f32`, and so are gradients of weights, whose sums go over many
+//! passes. In `bf16` and `fp16` a step computes with rounded copies of the weights, and rounds
+//!
+//! ```text
+//! forward   each normalisation, product (after its bias and what it is added to), turned query and key,
+//!           exponential that values are multiplied with, attention's and the bend's output, logit
+//! backward  the gradient of each of these
+//! ```
+//!
+//! to the nearest, ties to even, as a GPU does that stores them in 16 bits. Sums are of `f32` until
+//! they are stored; the loss, its softmax, and the sums that a normalisation and attention keep for
+//! their gradients are `f32`.
+
+use serde::{Deserialize, Serialize};
+
+/// What is stored between kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As it was computed.
+    #[default]
+    F32,
+    /// 8 bits of exponent as `f32` has, 8 of significance.
+    Bf16,
+    /// IEEE's half: 11 bits of significance, nothing above 65,504.
+    Fp16,
+}
+
+impl Precision {
+    /// Its name, as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::Fp16 => "fp16",
+        }
+    }
+}
+
+/// How the loss is scaled in `fp16`: by so much that small gradients are numbers, by so little that large
+/// ones are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScalingSpec {
+    /// The first scale.
+    // As PyTorch's scaler begins. Pythia's began at 2^12, for losses that were the mean of one GPU's
+    // tokens; here they are the mean of a whole step's.
+    #[serde(deserialize_with = "above_nothing")]
+    pub start: f64,
+    /// Steps without an overflow after which it doubles.
+    // Pythia's loss_scale_window. (PyTorch's own is 2000.)
+    pub interval: std::num::NonZeroU64,
+    /// What it is multiplied with after an overflow.
+    // PyTorch's and DeepSpeed's alike.
+    #[serde(deserialize_with = "shrinks")]
+    pub backoff: f64,
+    /// It never falls below.
+    // Pythia's min_loss_scale.
+    #[serde(deserialize_with = "above_nothing")]
+    pub min: f64,
+}
+
+impl Default for ScalingSpec {
+    fn default() -> ScalingSpec {
+        let interval = std::num::NonZeroU64::MIN.saturating_add(999);
+        ScalingSpec { start: 65_536.0, interval, backoff: 0.5, min: 1.0 }
+    }
+}
+
+/// The highest that a scale grows to: far beyond what any gradient needs, and within `f32`.
+const HIGHEST: f64 = (1u64 << 60) as f64;
+
+fn above_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    if value > 0.0 && value <= HIGHEST {
+        return Ok(value);
+    }
+    Err(serde::de::Error::custom(format!("{value} is no scale: it is above 0, at most 2^60")))
+}
+
+fn shrinks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    if value > 0.0 && value < 1.0 {
+        return Ok(value);
+    }
+    Err(serde::de::Error::custom(format!("{value} does not shrink a scale: it is above 0, below 1")))
+}
+
+/// The scale of the loss, and how long it has been so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossScale {
+    /// As bits, so that it is read as it was written.
+    bits: u64,
+    /// Steps without an overflow since it changed.
+    since: u64,
+}
+
+impl LossScale {
+    /// The first one.
+    pub fn new(spec: &ScalingSpec) -> LossScale {
+        LossScale { bits: spec.start.max(spec.min).to_bits(), since: 0 }
+    }
+
+    /// What the loss is multiplied with.
+    pub fn value(&self) -> f64 {
+        f64::from_bits(self.bits)
+    }
+
+    /// After a step: whether it was one too many is what `overflowed` says.
+    pub fn after(&mut self, overflowed: bool, spec: &ScalingSpec) {
+        self.since += 1;
+        if overflowed {
+            *self = LossScale { bits: (self.value() * spec.backoff).max(spec.min).to_bits(), since: 0 };
+        } else if self.since >= spec.interval.get() {
+            *self = LossScale { bits: (self.value() * 2.0).min(HIGHEST).to_bits(), since: 0 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn scales_are_pytorch_s() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/scaler.json");
+        let said: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let interval = said["interval"].as_u64().and_then(std::num::NonZeroU64::new).unwrap();
+        let spec = ScalingSpec { interval, min: 1e-9, ..ScalingSpec::default() };
+        let mut scale = LossScale::new(&spec);
+        let steps = said["overflowed"].as_array().unwrap().iter().zip(said["scales"].as_array().unwrap());
+        let (mut count, mut lowest, mut highest) = (0, f64::MAX, 0.0f64);
+        for (overflowed, right) in steps {
+            assert_eq!(scale.value(), right.as_f64().unwrap(), "step {count}");
+            (lowest, highest) = (lowest.min(scale.value()), highest.max(scale.value()));
+            scale.after(overflowed.as_bool().unwrap(), &spec);
+            count += 1;
+        }
+        assert!(count == 200 && lowest < 65_536.0 && highest > 65_536.0, "{count} {lowest} {highest}");
+    }
+
+    #[test]
+    fn it_stays_within_its_bounds() {
+        let spec = ScalingSpec { start: 4.0, min: 2.0, ..ScalingSpec::default() };
+        let mut scale = LossScale::new(&spec);
+        for _ in 0..5 {
+            scale.after(true, &spec);
+        }
+        assert_eq!(scale.value(), 2.0);
+        for _ in 0..100_000 {
+            scale.after(false, &spec);
+        }
+        assert_eq!(scale.value(), HIGHEST);
+        let read: LossScale = serde_json::from_str(&serde_json::to_string(&scale).unwrap()).unwrap();
+        assert_eq!(read, scale);
+    }
+}
