@@ -7,6 +7,7 @@
 //! ascending order, then a sparse index: every `step`-th record, after `step` (u64) itself.
 //! Numbers are little-endian; records compare as bytes.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
@@ -22,6 +23,19 @@ const INDEX_ENTRIES: u64 = 1024;
 /// The most runs that are open at once; of more, some are merged into one first. With as many, a
 /// sorter of 1 MB brings 64 MB together at once, and 4 GB in two rounds.
 const OPEN_RUNS: usize = 64;
+
+thread_local! {
+    static SPILLED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bytes that this thread has laid on disk since the last call because memory had no room for them.
+pub fn take_spilled() -> u64 {
+    SPILLED.take()
+}
+
+pub(crate) fn spilled(bytes: usize) {
+    SPILLED.set(SPILLED.get() + bytes as u64);
+}
 
 /// Sorts records in at most `memory` bytes; what does not fit is spilled in sorted runs.
 pub struct Sorter<'s, const N: usize> {
@@ -82,6 +96,7 @@ impl<'s, const N: usize> Sorter<'s, N> {
 
     fn spill(&mut self) -> Result<()> {
         sort(&mut self.records);
+        spilled(self.records.len() * N);
         let path = self.store.scratch_path("run");
         let file = File::create_new(&path).map_err(Error::io("cannot create", &path))?;
         let run = Run(path);
@@ -318,26 +333,67 @@ impl<const N: usize> SortedFile<N> {
     /// The records from `from` on and below `below` (to the end if there is no such bound), read
     /// through a buffer of so many bytes.
     pub fn range(self, from: [u8; N], below: Option<[u8; N]>, buffer: usize) -> Result<SortedRange<N>> {
+        let (start, end) = self.part(from);
+        let mut file = self.file;
+        file.seek(SeekFrom::Start(start)).map_err(Error::io("cannot read", &self.path))?;
+        Ok(SortedRange::new(self.path, Part::Open(file.take(end - start)), from, below, buffer))
+    }
+
+    /// The same, of a file that is open only while the buffer is filled: of any number of these none is
+    /// open between two records.
+    pub fn closed_range(self, from: [u8; N], below: Option<[u8; N]>, buffer: usize) -> SortedRange<N> {
+        let (at, end) = self.part(from);
+        let part = Part::Closed { path: self.path.clone(), at, end };
+        SortedRange::new(self.path, part, from, below, buffer)
+    }
+
+    /// Where records lie among which `from` is the first, or soon comes.
+    fn part(&self, from: [u8; N]) -> (u64, u64) {
         // The last indexed record that is below `from` starts the block to look into.
         let block = self.index.partition_point(|record| *record < from).saturating_sub(1) as u64;
-        let start = block * self.step;
-        let mut file = self.file;
-        let offset = HEADER + start * N as u64;
-        file.seek(SeekFrom::Start(offset)).map_err(Error::io("cannot read", &self.path))?;
-        let left = (self.count - start) * N as u64;
-        let reader = BufReader::with_capacity(buffer, file.take(left));
-        Ok(SortedRange { path: self.path, reader, from, below, skipping: true })
+        (HEADER + block * self.step * N as u64, HEADER + self.count * N as u64)
+    }
+}
+
+/// A part of a file.
+enum Part {
+    Open(std::io::Take<File>),
+    Closed { path: PathBuf, at: u64, end: u64 },
+}
+
+impl Read for Part {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Part::Open(file) => file.read(into),
+            Part::Closed { path, at, end } => {
+                let wanted = into.len().min((*end - *at) as usize);
+                if wanted == 0 {
+                    return Ok(0);
+                }
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(*at))?;
+                let read = file.read(&mut into[..wanted])?;
+                *at += read as u64;
+                Ok(read)
+            }
+        }
     }
 }
 
 /// The records of one range, in ascending order.
 pub struct SortedRange<const N: usize> {
     path: PathBuf,
-    reader: BufReader<std::io::Take<File>>,
+    reader: BufReader<Part>,
     from: [u8; N],
     below: Option<[u8; N]>,
     /// Whether records before `from` may still come.
     skipping: bool,
+}
+
+impl<const N: usize> SortedRange<N> {
+    fn new(path: PathBuf, part: Part, from: [u8; N], below: Option<[u8; N]>, buffer: usize) -> Self {
+        SortedRange { path, reader: BufReader::with_capacity(buffer, part), from, below, skipping: true }
+    }
 }
 
 impl<const N: usize> Iterator for SortedRange<N> {
@@ -382,7 +438,11 @@ mod tests {
         let read = |from: u32, below: Option<u32>| -> Vec<u32> {
             let file = SortedFile::<4>::open(&store.path("between/s")).unwrap();
             let range = file.range(from.to_be_bytes(), below.map(u32::to_be_bytes), 100).unwrap();
-            range.map(|record| u32::from_be_bytes(record.unwrap())).collect()
+            let all: Vec<u32> = range.map(|record| u32::from_be_bytes(record.unwrap())).collect();
+            let file = SortedFile::<4>::open(&store.path("between/s")).unwrap();
+            let closed = file.closed_range(from.to_be_bytes(), below.map(u32::to_be_bytes), 100);
+            assert_eq!(closed.map(|record| u32::from_be_bytes(record.unwrap())).collect::<Vec<u32>>(), all);
+            all
         };
         assert_eq!(read(0, None), sorted);
         let (low, high) = (sorted[1234], sorted[5678]);

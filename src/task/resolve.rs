@@ -265,6 +265,9 @@ impl<const N: usize> Default for Merged<N> {
     }
 }
 
+/// So many files that are merged stay open; of more none does, since several tasks merge at once.
+const OPEN_FILES: usize = 16;
+
 impl<const N: usize> Merged<N> {
     /// Opens files that begin with ranks, at the raw files that are asked for.
     pub fn open(run: &Run<'_>, files: &[Output], of: Option<Range<usize>>) -> corpus::Result<Merged<N>> {
@@ -280,7 +283,11 @@ impl<const N: usize> Merged<N> {
         let buffer = ((1 << 20) / files.len().max(1)).clamp(4 << 10, 64 << 10);
         let mut merged = Merged::default();
         for file in files {
-            let mut range = SortedFile::open(&run.store.path(&file.name))?.range(from, below, buffer)?;
+            let file = SortedFile::open(&run.store.path(&file.name))?;
+            let mut range = match files.len() > OPEN_FILES {
+                true => file.closed_range(from, below, buffer),
+                false => file.range(from, below, buffer)?,
+            };
             // A file without anything for these raw files is closed again.
             if let Some(head) = range.next().transpose()? {
                 merged.heads.push(Reverse((head, merged.ranges.len())));

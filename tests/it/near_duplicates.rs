@@ -70,7 +70,7 @@ fn many_partitions_need_few_open_files() {
         command.current_dir(folder.path("")).args(["-c", &script]);
         said(command.output().unwrap())
     };
-    let (few, many) = (build("few", "96"), build("many", "1024"));
+    let (few, many) = (build("few", "32"), build("many", "1024"));
     assert_eq!((few.code, many.code), (0, 0), "{}\n{}", few.err, many.err);
     assert!(folder.gone("few", "c4", "near_duplicate") > 0, "{}", few.out);
     assert_eq!(folder.catalog("few"), folder.catalog("many"));
