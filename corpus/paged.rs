@@ -108,6 +108,7 @@ impl Filed {
             let mut bytes = [0; BYTES];
             let (held, written) = self.pages[place];
             if written {
+                crate::sorted::spilled(BYTES);
                 for (eight, number) in bytes.chunks_exact_mut(8).zip(&*numbers) {
                     eight.copy_from_slice(&number.to_le_bytes());
                 }

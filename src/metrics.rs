@@ -60,6 +60,8 @@ pub enum Event<'e> {
         counts: &'e Counts,
         /// What it cost.
         cost: &'e Cost,
+        /// Bytes that it laid on disk while it ran, because `--memory` had no room for them.
+        spilled: u64,
     },
     /// A dedup takes more than its guard allows.
     Guard {

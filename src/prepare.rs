@@ -99,6 +99,8 @@ pub fn prepare(choice: &Choice) -> Result<Prepared> {
     Ok(prepared)
 }
 
+/// In the environment, the most bytes that a task sorts in memory and that a judge holds: for tests.
+const SCARCE: &str = "REDPAJAMA_SCARCE_MEMORY";
 /// What the writers of a live task hold beside its queue and its sorter.
 const WRITERS: u64 = 24 << 20;
 /// How often the largest document may lie in memory: as a line, as text, in the columns, pages and
@@ -127,7 +129,10 @@ impl Prepared {
         let each = (left / live).saturating_sub(WRITERS).max(12 << 20);
         let queue = (each / 6).min(64 << 20) as usize;
         let sort = (each / 8).min(512 << 20) as usize;
-        (live as usize, Memory { queue, sort, state: (each / 4) as usize })
+        let state = (each / 4) as usize;
+        // What takes a large corpus otherwise, tests have of a small one.
+        let scarce = |bytes: usize| std::env::var(SCARCE).ok().and_then(|most| most.parse().ok()).unwrap_or(bytes);
+        (live as usize, Memory { queue, sort: scarce(sort), state: scarce(state) })
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use corpus::sorted;
+
 use super::Executor;
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Ledger, Standing};
@@ -75,7 +77,7 @@ fn run_one(
     if let Standing::Done(commit) = ledger.standing(&task.id)? {
         let (counts, cost) = (&commit.counts, &Default::default());
         let bytes = task::bytes_of(run, task);
-        run.observers.event(&Event::TaskDone { pass: pass + 1, task: task.id, bytes, counts, cost });
+        run.observers.event(&Event::TaskDone { pass: pass + 1, task: task.id, bytes, counts, cost, spilled: 0 });
         return Ok(());
     }
     let segment = match task.kind {
@@ -83,8 +85,9 @@ fn run_one(
         _ => None,
     };
     let bytes = task::bytes_of(run, task);
+    sorted::take_spilled();
     let Some((commit, cost)) = task::run(run, task, segment, handfuls)? else { return Ok(()) };
-    let counts = &commit.counts;
-    run.observers.event(&Event::TaskDone { pass: pass + 1, task: task.id, bytes, counts, cost: &cost });
+    let (counts, spilled) = (&commit.counts, sorted::take_spilled());
+    run.observers.event(&Event::TaskDone { pass: pass + 1, task: task.id, bytes, counts, cost: &cost, spilled });
     Ok(())
 }

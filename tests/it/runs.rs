@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, root, said};
+use crate::support::{Folder, record, root, said};
 
 const STAGES: &str = "line_statistics: {}, line_length: { max: 150 }, exact_dedup: {}, simhash_dedup: { distance: 12 }, \
                       minhash_dedup: { ngram: 1, threshold: 0.7 }, \
@@ -437,4 +437,47 @@ fn a_shared_line_stays_in_the_first_document_alone() {
     let shared: Vec<usize> = (0..texts.len()).filter(|at| texts[*at].contains("cookies")).collect();
     assert_eq!((texts.len(), shared), (120, vec![0]));
     assert_eq!(texts[119], "Boat dd from the west is at sea\nHome");
+}
+
+/// Where a task has next to no memory, what it sorts, compares and judges lies on disk, and comes out
+/// the same.
+#[test]
+fn what_has_no_room_in_memory_is_spilled_and_comes_out_the_same() {
+    let folder = Folder::new();
+    // Texts of fourteen words: all but one are those of the sixty-three others of its group.
+    let text = |document: usize| {
+        let of_group: String = (0..13).map(|word| format!("g{}w{word} ", document % 21)).collect();
+        format!("{of_group}alone{document}")
+    };
+    for file in 0..4 {
+        let lines: String = (0..336).map(|line| record(&text(336 * file + line))).collect();
+        folder.write(&format!("raw/c4-{file:05}.json"), lines);
+    }
+    for clusters in ["verified", "transitive"] {
+        let stages = format!("minhash_dedup: {{ ngram: 1, threshold: 0.8, bands: 6, rows: 2, clusters: {clusters} }}");
+        folder.pipeline("p.yaml", &stages);
+        let build = |out: &str, environment: Option<&str>| {
+            let mut command = folder.command(&format!("build p.yaml --input raw --output {out} --keep-between"));
+            command.envs(environment.map(|bytes| ("REDPAJAMA_SCARCE_MEMORY", bytes)));
+            let said = said(command.output().unwrap());
+            assert_eq!(said.code, 0, "{}", said.err);
+            let mut spilled: BTreeMap<String, u64> = BTreeMap::new();
+            for line in fs::read_to_string(folder.path(out).join("metrics.jsonl")).unwrap().lines() {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap();
+                let bytes = event["spilled"].as_u64().unwrap_or(0);
+                for label in event["cost"].as_object().into_iter().flat_map(|cost| cost.keys()) {
+                    *spilled.entry(label.split(' ').next().unwrap().to_owned()).or_default() += bytes;
+                }
+            }
+            (spilled, published(&folder.path(out)))
+        };
+        let (none, reference) = build(&format!("roomy-{clusters}"), None);
+        assert!(none.values().all(|bytes| *bytes == 0), "{none:?}");
+        let (spilled, scarce) = build(&format!("scarce-{clusters}"), Some("0"));
+        for what in ["write", "resolve", "verify", "judge"] {
+            assert!(spilled[what] > 0, "{what}: {spilled:?}");
+        }
+        assert!(scarce == reference);
+        assert!(folder.gone(&format!("scarce-{clusters}"), "c4", "near_duplicate") > 1200);
+    }
 }
