@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example truth -- generate target/truth/raw --megabytes 60
+//! cargo run --release --example truth -- generate target/truth/crowd --crowd 400
 //! cargo run --release --example truth -- report target/truth/raw --stage 'minhash_dedup: {}'
 //! ```
 //!
@@ -37,6 +38,9 @@ enum Command {
         seed: u64,
         #[arg(long, default_value_t = 8)]
         files: usize,
+        /// Instead, so many pairs of pages that all have one template
+        #[arg(long)]
+        crowd: Option<usize>,
     },
     /// Build such a folder with one dedup, and hold what it removed against all pairs
     Report {
@@ -59,8 +63,11 @@ enum Command {
 
 fn main() -> io::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Generate { folder, megabytes, seed, files } => {
-            let size = truth::generate::generate(&folder, seed, megabytes * 1_000_000, files)?;
+        Command::Generate { folder, megabytes, seed, files, crowd } => {
+            let size = match crowd {
+                Some(pairs) => truth::generate::generate_crowd(&folder, seed, pairs, files)?,
+                None => truth::generate::generate(&folder, seed, megabytes * 1_000_000, files)?,
+            };
             println!("{} documents, {:.1} MB of text", size.documents, size.text_bytes as f64 / 1e6);
             Ok(ExitCode::SUCCESS)
         }

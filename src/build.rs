@@ -152,8 +152,8 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     if let Some(estimate) = &estimate {
         report::print(&estimate.beside(&ran, disk));
     }
-    for stage in &idle {
-        report::say(&format!("warning: {stage}"));
+    for warning in idle.iter().chain(&report::left_out(&catalog)) {
+        report::say(&format!("warning: {warning}"));
     }
     if counts.read.documents == 0 {
         report::say("warning: the raw files hold no records");

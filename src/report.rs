@@ -226,6 +226,20 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
     out
 }
 
+/// Dedups that did not compare all pairs that were proposed: what is alike may have been left.
+pub fn left_out(catalog: &Catalog) -> Vec<String> {
+    let capped = catalog.pairs.iter().filter(|(_, pairs)| pairs.capped > 0);
+    let words = capped.map(|(dedup, pairs)| {
+        format!(
+            "{dedup} left out {} pairs, of documents that have a sketch in common with too many others (as pages of one \
+             template have): each was compared with those that seemed likest, and some that are alike may have stayed. A \
+             larger `bucket` (64 unless said otherwise), such as `bucket: 1024`, compares more of them",
+            number(pairs.capped)
+        )
+    });
+    words.collect()
+}
+
 /// Stages that did nothing at all: most often an option that does not mean what it was taken for. The
 /// stages that all slices share come last in each, and are one stage.
 pub fn idle_stages(catalog: &Catalog) -> Vec<String> {

@@ -75,6 +75,13 @@ fn sketches_of(document: u64, documents: u64, mut push: impl FnMut([u8; 16])) {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&mixed(from << 8 ^ band ^ 0xba << 40).to_be_bytes());
         key[8..].copy_from_slice(&mixed(from << 8 ^ band ^ 0xbb << 40).to_be_bytes());
+        // Bits of its other numbers: of a copy those of the text, but for some that are drawn anew.
+        if let Some((_, changed)) = shared {
+            let differs = (1.0 - (1.0 - changed) / (1.0 + changed)) / 2.0;
+            let drawn = |bit: &u64| share(mixed(document << 12 ^ band << 6 ^ bit ^ 0xbc << 56)) < differs;
+            let anew = (0..48).filter(drawn).fold(0u64, |bits, bit| bits | 1 << bit);
+            key[10..].iter_mut().zip(&anew.to_be_bytes()[2..]).for_each(|(byte, anew)| *byte ^= anew);
+        }
         push(key);
     }
 }

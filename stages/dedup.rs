@@ -82,24 +82,34 @@ pub enum Order {
     /// stand in the plan, again and again for each of 65,536 slices of all keys. A slice lies in one
     /// range, whatever the number of ranges.
     Rank,
+    /// By the first ten bytes of the key, then rank, then the rest of the key, which says something
+    /// else of the document than what it is brought together by.
+    Beginning,
 }
 
 impl Order {
     /// A sketch as bytes that sort in this order.
     pub fn to_bytes(self, sketch: Sketch) -> [u8; Sketch::WIDTH] {
         let mut bytes = sketch.to_bytes();
-        if self == Order::Rank {
-            bytes[2..].rotate_left(14);
-        }
+        let by = self.key();
+        bytes[by..].rotate_left(16 - by);
         bytes
     }
 
     /// Reads back what [`Order::to_bytes`] wrote.
     pub fn from_bytes(self, mut bytes: [u8; Sketch::WIDTH]) -> Sketch {
-        if self == Order::Rank {
-            bytes[2..].rotate_right(14);
-        }
+        let by = self.key();
+        bytes[by..].rotate_right(16 - by);
         Sketch::from_bytes(bytes)
+    }
+
+    /// How many bytes of a key come before the rank.
+    fn key(self) -> usize {
+        match self {
+            Order::Key => 16,
+            Order::Rank => 2,
+            Order::Beginning => 10,
+        }
     }
 }
 
@@ -213,9 +223,13 @@ pub trait Dedup: Send + Sync {
         None
     }
 
-    /// How many pairs `resolve` leaves out of so many documents with one key.
-    fn capped(&self, _documents: u64) -> u64 {
-        0
+    /// Resolves, and says how many pairs of documents with one key were left out.
+    fn resolve_and_count(
+        &self,
+        sketches: &mut dyn Iterator<Item = Result<Sketch>>,
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<u64> {
+        self.resolve(sketches, found).map(|()| 0)
     }
 
     /// Whether what `resolve` found are parts of documents that only tell where to look again: then these
@@ -295,7 +309,8 @@ fn by_rank_sketches_sort_slice_by_slice() {
     let (a, b, c) = (sketch(1, 1, 9), sketch(1, 2, 0), sketch(2, 0, 0));
     assert!(Order::Rank.to_bytes(a) < Order::Rank.to_bytes(b) && Order::Rank.to_bytes(b) < Order::Rank.to_bytes(c));
     assert!(Order::Key.to_bytes(b) < Order::Key.to_bytes(a));
-    for order in [Order::Key, Order::Rank] {
+    assert!(Order::Beginning.to_bytes(a) < Order::Beginning.to_bytes(b));
+    for order in [Order::Key, Order::Rank, Order::Beginning] {
         assert_eq!(order.from_bytes(order.to_bytes(a)), a);
     }
 }

@@ -11,7 +11,7 @@ use corpus::catalog::FORMAT;
 use corpus::sorted::{SortedFile, SortedRange, Sorter};
 use corpus::store::Output;
 use corpus::{Error, PairCounts};
-use stages::{Among, Built, Dedup, Finding, Key, Order, Pairs, Rank, Sketch};
+use stages::{Among, Built, Dedup, Finding, Order, Pairs, Rank, Sketch};
 
 use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
@@ -45,16 +45,8 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = PairCounts::default();
-    let mut together = (Key::default(), 0);
-    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes))).inspect(|sketch| {
-        let Ok(sketch) = sketch else { return };
-        if together.0 != sketch.key {
-            pairs.capped += dedup.capped(together.1);
-            together = (sketch.key, 0);
-        }
-        together.1 += 1;
-    });
-    dedup.resolve(&mut sorted, &mut |finding| {
+    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
+    pairs.capped = dedup.resolve_and_count(&mut sorted, &mut |finding| {
         if is_others(plan, finding.gone) {
             return Ok(());
         }
@@ -65,7 +57,6 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         found.push(finding.to_bytes())
     })?;
     drop(sorted);
-    pairs.capped += dedup.capped(together.1);
     pairs.proposed = found.count();
     let name = |ending: &str| format!("between/{}-{range:03}-{}.{ending}", file_label(&spec.label), task.id.short());
     let mut commit = Commit { format: FORMAT, ..Commit::default() };

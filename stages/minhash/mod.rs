@@ -1,6 +1,7 @@
 //! MinHash: a few numbers for a text, so that texts which share most of their shingles share most
 //! numbers; and the shingles themselves, by which two texts are compared when that matters.
 
+pub mod crowd;
 pub mod rp_v2;
 mod sketch;
 mod words;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::support::{Folder, said};
-use crate::truth::generate::generate;
+use crate::truth::generate::{generate, generate_crowd};
 use crate::truth::report::{Report, report};
 
 fn corpus(seed: u64, bytes: u64) -> (Folder, PathBuf) {
@@ -40,6 +40,22 @@ fn what_minhash_removes_is_alike_and_what_is_alike_goes() {
         assert!(report.faults().is_empty(), "{:?}\n{}", report.faults(), report.words());
         assert!(report.removed > 50 && report.recall(0.8) >= 0.98, "{} {}", report.recall(0.8), report.words());
     }
+}
+
+/// Of the pages of one template each is compared with a few: among them those that are like it.
+#[test]
+fn twins_go_from_a_crowd_of_pages_of_one_template() {
+    let folder = Folder::new();
+    let raw = folder.path("raw");
+    generate_crowd(&raw, 11, 400, 3).unwrap();
+    let report = removed(&folder, &raw, "minhash_dedup: {}", 0.8);
+    assert!(report.faults().is_empty(), "{:?}\n{}", report.faults(), report.words());
+    // All pairs are alike, and hardly any others. Compared with the first eight alone, 0.96 of them go.
+    assert!((390..430).contains(&report.by_the_rule), "{}", report.words());
+    assert!(report.recall(0.8) >= 0.98, "{} {}", report.recall(0.8), report.words());
+    let catalog = folder.catalog("out/out");
+    let capped = catalog["pairs"]["c4: 1:minhash_dedup"]["capped"].as_u64().unwrap();
+    assert!(capped > 0 && capped < 16 * 800 * 799 / 2, "{capped}");
 }
 
 /// The report is worth nothing if it finds no fault where there are some.

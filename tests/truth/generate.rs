@@ -342,23 +342,87 @@ pub struct Size {
     pub text_bytes: u64,
 }
 
+/// Fills a folder with so many pairs of pages of one template, in any order: all pages have most of
+/// their words from it, the two of a pair differ in two or three words, and others in a passage of their
+/// own and some gaps, so that they are not alike.
+pub fn generate_crowd(folder: &Path, seed: u64, pairs: usize, files: usize) -> io::Result<Size> {
+    let mut maker = Maker { chance: Chance::new(seed), language: Language::new() };
+    let form = maker.language.words(&mut maker.chance, 170);
+    let mut pages = Vec::new();
+    for number in 0..pairs as u64 {
+        let own = maker.chance.within(6, 8);
+        let mut words = form.clone();
+        words.splice(80..80, maker.language.words(&mut maker.chance, own));
+        for gap in [30, 130] {
+            words[gap] = maker.language.word(&mut maker.chance);
+        }
+        let mut twin = words.clone();
+        for _ in 0..maker.chance.within(2, 3) {
+            let at = maker.chance.below(twin.len());
+            twin[at] = maker.language.word(&mut maker.chance);
+        }
+        for words in [words, twin] {
+            pages.push((number, Made { family: "crowd", changed: 0, words, set: None }));
+        }
+    }
+    let mut writing = Writing::new(folder, files)?;
+    while !pages.is_empty() {
+        let at = maker.chance.below(pages.len());
+        let (group, made) = pages.swap_remove(at);
+        writing.push(&mut maker.chance, group, made)?;
+    }
+    writing.end()
+}
+
+/// Raw files that are being written.
+struct Writing {
+    files: Vec<GzEncoder<BufWriter<File>>>,
+    size: Size,
+}
+
+impl Writing {
+    fn new(folder: &Path, count: usize) -> io::Result<Writing> {
+        fs::create_dir_all(folder)?;
+        let mut files = Vec::new();
+        for number in 0..count {
+            let file = File::create(folder.join(format!("c4-truth.{number:05}.json.gz")))?;
+            files.push(GzEncoder::new(BufWriter::new(file), Compression::fast()));
+        }
+        Ok(Writing { files, size: Size { documents: 0, text_bytes: 0 } })
+    }
+
+    /// A document, into any of the files.
+    fn push(&mut self, chance: &mut Chance, group: u64, made: Made) -> io::Result<()> {
+        let Made { family, changed, words, set } = made;
+        let set = set.unwrap_or_else(|| chance.next());
+        let text = text_of(&words, &mut Chance::new(set));
+        self.size.documents += 1;
+        self.size.text_bytes += text.len() as u64;
+        let url = format!("https://truth.example/{family}/{group}/{changed}");
+        let record = serde_json::json!({ "text": text, "timestamp": "2019-04-25T12:57:54Z", "url": url });
+        let to = chance.below(self.files.len());
+        writeln!(self.files[to], "{record}")
+    }
+
+    fn end(self) -> io::Result<Size> {
+        for file in self.files {
+            file.finish()?.flush()?;
+        }
+        Ok(self.size)
+    }
+}
+
 /// Fills a folder with records of C4 in gzipped files, until there are so many bytes of text. The
 /// address of each tells its family, its group and how much of it was changed, in thousandths.
 pub fn generate(folder: &Path, seed: u64, text_bytes: u64, files: usize) -> io::Result<Size> {
-    fs::create_dir_all(folder)?;
-    let mut writers = Vec::new();
-    for number in 0..files {
-        let file = File::create(folder.join(format!("c4-truth.{number:05}.json.gz")))?;
-        writers.push(GzEncoder::new(BufWriter::new(file), Compression::fast()));
-    }
+    let mut writing = Writing::new(folder, files)?;
     let mut maker = Maker { chance: Chance::new(seed), language: Language::new() };
-    let mut size = Size { documents: 0, text_bytes: 0 };
     let mut number = 0u64;
     // Documents of a group lie apart, in any order; those that are left in the end are left out.
     let apart = (text_bytes / 20_000).clamp(50, 2000) as usize;
     let mut waiting: Vec<(u64, Made)> = Vec::new();
     loop {
-        let more = size.text_bytes < text_bytes;
+        let more = writing.size.text_bytes < text_bytes;
         while more && waiting.len() < apart {
             waiting.extend(maker.group().into_iter().map(|made| (number, made)));
             number += 1;
@@ -367,18 +431,8 @@ pub fn generate(folder: &Path, seed: u64, text_bytes: u64, files: usize) -> io::
             break;
         }
         let at = maker.chance.below(waiting.len());
-        let (group, Made { family, changed, words, set }) = waiting.swap_remove(at);
-        let set = set.unwrap_or_else(|| maker.chance.next());
-        let text = text_of(&words, &mut Chance::new(set));
-        size.documents += 1;
-        size.text_bytes += text.len() as u64;
-        let url = format!("https://truth.example/{family}/{group}/{changed}");
-        let record = serde_json::json!({ "text": text, "timestamp": "2019-04-25T12:57:54Z", "url": url });
-        let to = maker.chance.below(files);
-        writeln!(writers[to], "{record}")?;
+        let (group, made) = waiting.swap_remove(at);
+        writing.push(&mut maker.chance, group, made)?;
     }
-    for writer in writers {
-        writer.finish()?.flush()?;
-    }
-    Ok(size)
+    writing.end()
 }
