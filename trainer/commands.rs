@@ -18,9 +18,10 @@ use crate::generate::{Choice, Text};
 use crate::learner::Learner;
 use crate::model::Model;
 use crate::pretrain::{PretrainArgs, cpu, plan_of};
-use crate::report::{bytes, number, rounded, say};
+use crate::report::{bytes, duration, number, rounded, say};
 use crate::spec::{ModelSpec, RunPlan, RunSpec};
 use crate::tensors::Stored;
+use crate::utilization::{CONVENTION, Operations, Peak};
 use crate::weights::{Weights, mix, start};
 use crate::yaml;
 
@@ -153,17 +154,21 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
     ] {
         text += &row(name, value);
     }
-    let parameters = config.parameters();
-    let attention = 12.0 * config.num_hidden_layers as f64 * plan.time as f64 * config.hidden_size as f64;
-    let operations = 6.0 * parameters as f64 + attention;
+    let operations = Operations::of(config, plan.time);
     let tokens = plan.steps as f64 * plan.step_tokens() as f64;
     text += &format!(
-        "{} parameters, {} steps, {} tokens; {}FLOP a token (6N + 12LTd), {:.2e} FLOP in all\n",
-        number(parameters),
+        "{} parameters, {} steps, {} tokens; {}FLOP a token ({CONVENTION}), {:.2e} FLOP in all\n",
+        number(config.parameters()),
         number(plan.steps),
         rounded(tokens),
-        rounded(operations),
-        operations * tokens
+        rounded(operations.counted),
+        operations.counted * tokens
+    );
+    let peak = Peak::of(&plan, &cpu::<f32>(args.threads, Precision::F32)?, 1);
+    text += &format!("peak {}\n", peak.told());
+    text += &format!(
+        "about {} at 60 % of it, in useful operations, as `bench` saw on a CPU\n",
+        duration(peak.seconds(operations, tokens))
     );
     match Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size) {
         Ok(data) => {
@@ -225,20 +230,22 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
     let seconds = since.elapsed().as_secs_f64() / f64::from(args.steps);
     let cpu_time = (cpu_seconds() - cpu_since) / f64::from(args.steps);
     let speed = rows as f64 / seconds;
-    let parameters = found.config.parameters() as f64;
-    let attention =
-        12.0 * found.config.num_hidden_layers as f64 * f64::from(sequence) * found.config.hidden_size as f64;
-    let flops = (6.0 * parameters + attention) * speed;
+    let operations = Operations::of(&found.config, sequence as usize);
+    let peak = Peak::of(&plan, learner.model().device(), 1);
+    let used = peak.utilization(operations, speed);
     Ok(format!(
-        "{}: {batch} x {sequence} tokens a step on {threads} threads: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {}FLOP/s (6N + 12LTd)\n",
+        "{}: {batch} x {sequence} tokens a step on {threads} threads: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {} tokens/CPU-s, {}FLOP/s\n{}, of {}\n",
         args.model,
         rounded(speed),
-        rounded(flops)
+        rounded(rows as f64 / cpu_time),
+        rounded(operations.counted * speed),
+        used.told(),
+        peak.told(),
     ))
 }
 
 /// What this machine has.
-pub fn doctor() -> String {
+pub fn doctor() -> Result<String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut text = format!("redpajama-train {}\ncores        {cores}\n", env!("CARGO_PKG_VERSION"));
     text += &format!("vectors      {:?}\n", pulp::Arch::new());
@@ -251,5 +258,7 @@ pub fn doctor() -> String {
             }
         }
     }
-    text + "devices      cpu (f32; rounding as bf16 and fp16 do)\n"
+    let device = cpu::<f32>(None, Precision::F32)?;
+    text += &format!("peak         {}FLOP/s of products of f32 matrices, measured\n", rounded(device.peak()));
+    Ok(text + "devices      cpu (f32; rounding as bf16 and fp16 do)\n")
 }

@@ -60,6 +60,8 @@ fn points(value: &Value) -> Vec<(String, f64)> {
         ("rate", "train/rate"),
         ("scale", "train/scale"),
         ("tokens_per_second", "speed/tokens_per_second"),
+        ("mfu", "speed/mfu"),
+        ("mfu_useful", "speed/mfu_useful"),
     ] {
         add(curve.to_owned(), &value[key]);
     }

@@ -25,5 +25,6 @@ pub mod pretrain;
 pub mod report;
 pub mod spec;
 pub mod tensors;
+pub mod utilization;
 pub mod weights;
 pub mod yaml;

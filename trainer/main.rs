@@ -39,7 +39,7 @@ fn run(command: &Command) -> Result<String> {
         Command::Export(args) => done(commands::export(args)),
         Command::Plot(args) => commands::plot(args),
         Command::Bench(args) => commands::bench(args),
-        Command::Doctor => Ok(commands::doctor()),
+        Command::Doctor => commands::doctor(),
     }
 }
 

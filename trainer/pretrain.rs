@@ -22,6 +22,7 @@ use crate::learner::Learner;
 use crate::model::Model;
 use crate::report::{self, Metrics, say};
 use crate::spec::{RunPlan, RunSpec};
+use crate::utilization::Peak;
 use crate::weights::start;
 use crate::yaml;
 
@@ -169,6 +170,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     if first {
         report::about(plan, &data, device.threads(), comm.size(), &output);
     }
+    let processes = comm.size();
     let run = Digest::of_value(&(data.digest, config, plan.batch, plan.spec.data.documents));
     let found = checkpoint::latest::<f32>(&store, config, run, &mut |line| {
         if first {
@@ -200,8 +202,10 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     learner.agree(format!("{said:?}").as_bytes())?;
     let mut writes = match first {
         true => {
+            let peak = Peak::of(plan, &device, processes);
+            say(&format!("peak     {}", peak.told()));
             let saver = Saver { store: store.clone(), plan, running: None };
-            Some((Metrics::open(&output, done)?, saver))
+            Some((Metrics::open(&output, done, peak)?, saver))
         }
         false => None,
     };

@@ -13,6 +13,7 @@ use crate::events::Events;
 use crate::failure::{Failure, Result};
 use crate::learner::{Learned, Skip};
 use crate::spec::RunPlan;
+use crate::utilization::{Operations, Peak};
 
 /// The file of what happened, in a run's folder.
 pub const METRICS: &str = "metrics.jsonl";
@@ -115,11 +116,12 @@ pub struct Metrics {
     file: File,
     events: Events,
     tokens: u64,
+    peak: Peak,
 }
 
 impl Metrics {
     /// Opens the record of a run that has done so many steps; what it holds of later ones is cut off.
-    pub fn open(output: &Path, done: u64) -> Result<Metrics> {
+    pub fn open(output: &Path, done: u64, peak: Peak) -> Result<Metrics> {
         let path = output.join(METRICS);
         let mut kept = Vec::new();
         let mut told = Vec::new();
@@ -140,7 +142,7 @@ impl Metrics {
         Store::create(output)?.write(METRICS, &kept)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("cannot open", &path))?;
         let events = Events::open(output, &told)?;
-        Ok(Metrics { path, file, events, tokens })
+        Ok(Metrics { path, file, events, tokens, peak })
     }
 
     fn put(&mut self, value: &Value) -> Result<()> {
@@ -160,6 +162,7 @@ impl Metrics {
     ) -> Result<()> {
         self.tokens += plan.step_tokens();
         let speed = plan.step_tokens() as f64 / seconds.max(1e-9);
+        let used = self.peak.utilization(Operations::of(&plan.spec.model.config, plan.time), speed);
         let skip = learned.skip.map(|skip| match skip {
             Skip::Empty => "no target counts".to_owned(),
             Skip::NotFinite => "not a number".to_owned(),
@@ -176,14 +179,16 @@ impl Metrics {
         self.put(&json!({
             "step": step, "time": now(), "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": self.tokens,
             "counted": learned.counted, "skipped": skip, "slices": slices, "scale": learned.scale, "seconds": seconds, "tokens_per_second": speed,
+            "mfu": used.counted, "mfu_useful": used.useful,
         }))?;
         let skip = skip.map_or_else(String::new, |why| format!("  SKIPPED: {why}"));
         say(&format!(
-            "step {step}/{}  loss {:.4}  gradient {:.3}  rate {rate:.2e}  {} tokens/s  {} tokens  {} left{skip}",
+            "step {step}/{}  loss {:.4}  gradient {:.3}  rate {rate:.2e}  {} tokens/s  MFU {:.1} %  {} tokens  {} left{skip}",
             plan.steps,
             learned.loss,
             learned.norm,
             rounded(speed),
+            100.0 * used.counted,
             rounded(self.tokens as f64),
             duration(left)
         ));

@@ -57,6 +57,10 @@ pub struct RunSpec {
     /// What is kept of a run.
     #[serde(default)]
     pub checkpoint: CheckpointSpec,
+    /// Operations a second of all processes' devices together, of which a run's are a share; without it, it
+    /// is measured when the run begins.
+    #[serde(default, deserialize_with = "maybe_positive")]
+    pub peak_flops: Option<f64>,
     /// Steps from one evaluation of the held-out windows to the next; 0 for none but the last.
     #[serde(default)]
     pub eval_every: u64,

@@ -50,6 +50,21 @@ impl<F: Float> Cpu<F> {
         Ok(Cpu { pool, precision, numbers: std::marker::PhantomData })
     }
 
+    /// Operations a second that products of large matrices reach on its threads: the best of a few.
+    pub fn peak(&self) -> f64 {
+        const SIDE: usize = 1024;
+        let numbers = vec![F::of(1.0); SIDE * SIDE];
+        let mut out = numbers.clone();
+        let factor = Matrix::rows(&numbers, SIDE, SIDE, SIDE);
+        let mut best = 0.0f64;
+        for _ in 0..12 {
+            let since = std::time::Instant::now();
+            self.pool.install(|| multiply(&mut out, SIDE, false, factor, factor, self.threads()));
+            best = best.max(2.0 * (SIDE * SIDE * SIDE) as f64 / since.elapsed().as_secs_f64().max(1e-9));
+        }
+        best
+    }
+
     /// Rounds what was computed, on the threads of the pool that this runs in.
     fn store(&self, numbers: &mut [F]) {
         if self.precision != Precision::F32 {

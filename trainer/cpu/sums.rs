@@ -5,17 +5,30 @@ use rayon::prelude::*;
 use super::Float;
 
 /// Runs a loop with the widest vectors that this processor has. What it computes is the same: sums are
-/// written with their order in them. (A closure that the compiler leaves a function of its own would be
-/// compiled without these vectors.)
+/// written with their order in them.
 macro_rules! vectorized {
     ($work:expr) => {
-        pulp::Arch::new().dispatch(
+        pulp::Arch::new().dispatch($crate::cpu::sums::Loop(
             #[inline(always)]
             || $work,
-        )
+        ))
     };
 }
 pub(super) use vectorized;
+
+/// A loop that is compiled anew for each kind of vectors. A function that the compiler leaves on its own
+/// would be compiled for none of them: so the closure is marked, and called by reference, since by value
+/// a function stands between.
+pub(super) struct Loop<W>(pub W);
+
+impl<R, W: FnMut() -> R> pulp::WithSimd for Loop<W> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
+}
 
 /// How many sums run side by side: the widest vectors hold so many `f32`.
 const STRANDS: usize = 16;

@@ -360,11 +360,15 @@ fn a_trained_model_is_evaluated_exported_and_goes_on() {
 fn what_it_would_take_is_told() {
     let place = Place::new();
     let (told, _) = place.fine("plan run.yaml");
-    for words in ["memory", "a checkpoint", "2.56 k tokens", "first", "epochs"] {
+    for words in ["memory", "a checkpoint", "2.56 k tokens", "first", "epochs", "6N + 12LTd", "measured", "about "] {
         assert!(told.contains(words), "{told}");
     }
+    let (told, _) = place.fine("plan run.yaml --set peak_flops=9.89e14");
+    assert!(told.contains("989.00 TFLOP/s (given by `peak_flops`)"), "{told}");
     let (told, _) = place.fine("doctor");
-    assert!(told.contains("cores") && told.contains("cpu"), "{told}");
+    assert!(told.contains("cores") && told.contains("cpu") && told.contains("FLOP/s"), "{told}");
+    let (told, _) = place.fine("bench pythia-14m --sequence 8 --batch 1 --steps 1 --threads 1");
+    assert!(told.contains("tokens/CPU-s") && told.contains("MFU ") && told.contains("6(N - Vd) + 6LTd"), "{told}");
     std::fs::write(place.path("large.yaml"), "model: incite-3b\n").unwrap();
     let (told, _) = place.fine("plan large.yaml");
     assert!(told.contains("2,775,864,320 parameters") && told.contains("there are no shards"), "{told}");
