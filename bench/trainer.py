@@ -6,8 +6,9 @@
 
 PyTorch runs transformers' GPTNeoXForCausalLM in f32 (its fused attention, its foreach AdamW), eagerly, with
 as many threads. Both do one step that is not measured and then some that are, in turns. Wall time and the
-CPU time that the system counted; on a machine that does other things too, look at the latter. Prints
-Markdown.
+CPU time that the system counted; on a machine that does other things too, look at the latter. Beside them,
+what a product of two matrices of 1024 x 1024 numbers reaches with each one's library: PyTorch's wheels bring
+MKL, which is slower on AMD's processors than on Intel's. Prints Markdown.
 """
 
 import argparse
@@ -43,7 +44,13 @@ step()
 wall, cpu = time.perf_counter(), time.process_time()
 for _ in range(steps):
     step()
-print((time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps)
+spent = (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
+square, best = torch.ones(1024, 1024), 0
+for _ in range(12):
+    wall = time.perf_counter()
+    square @ square
+    best = max(best, 2 * 1024**3 / (time.perf_counter() - wall))
+print(*spent, best)
 """
 
 PRESETS = {  # layers, width, heads, vocabulary, sequential
@@ -85,18 +92,25 @@ def main():
     ours, theirs = [], []
     for _ in range(args.rounds):
         said = run(ours_command)
-        ours.append(tuple(float(x) for x in re.search(r"([\d.]+) s a step, ([\d.]+) s of CPU", said).groups()))
+        ours.append(tuple(float(x) for x in re.search(r"([\d.]+) s a step, ([\d.]+) s of CPU", said).groups()) + (peak_of(said),))
         said = run([python, "-c", TORCH, shape_of(args.model), *common])
-        theirs.append(tuple(float(x) for x in said.split()[-2:]))
+        theirs.append(tuple(float(x) for x in said.split()[-3:]))
     tokens = args.batch * args.sequence
     print(f"{args.model}, {args.batch} x {args.sequence} tokens a step, {args.threads} threads, best of {args.rounds}\n")
-    print("| | s a step | CPU-s a step | tokens/s | tokens/CPU-s |\n|---|---|---|---|---|")
+    print("| | s a step | CPU-s a step | tokens/s | tokens/CPU-s | a product, GFLOP/s |\n|---|---|---|---|---|---|")
     least = {}
     for name, rows in [("redpajama-train", ours), ("PyTorch", theirs)]:
         wall, cpu = min(row[0] for row in rows), min(row[1] for row in rows)
+        product = max(row[2] for row in rows) / 1e9
         least[name] = cpu
-        print(f"| {name} | {wall:.3f} | {cpu:.3f} | {tokens / wall:,.0f} | {tokens / cpu:,.0f} |")
+        print(f"| {name} | {wall:.3f} | {cpu:.3f} | {tokens / wall:,.0f} | {tokens / cpu:,.0f} | {product:,.0f} |")
     print(f"\n{least['PyTorch'] / least['redpajama-train']:.2f} times as many tokens a CPU-second as PyTorch\n")
+
+
+def peak_of(said):
+    """What `redpajama-train bench` said of its products: `of 262.18 BFLOP/s (measured`."""
+    number, unit = re.search(r", of ([\d.]+) ([MBT])FLOP/s \(measured", said).groups()
+    return float(number) * {"M": 1e6, "B": 1e9, "T": 1e12}[unit]
 
 
 def run(command):

@@ -17,7 +17,7 @@ use crate::folder::{self, Export};
 use crate::generate::{Choice, Text};
 use crate::learner::Learner;
 use crate::model::Model;
-use crate::pretrain::{PretrainArgs, cpu, plan_of};
+use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, number, rounded, say};
 use crate::spec::{ModelSpec, RunPlan, RunSpec};
 use crate::tensors::Stored;
@@ -114,13 +114,14 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(plan: &RunPlan) -> Needs {
+    /// Of each of so many processes.
+    fn of(plan: &RunPlan, processes: u64) -> Needs {
         let config = &plan.spec.model.config;
         let own = config.parameters() * 4;
         // In 16 bits a step computes with rounded copies of the weights; the CPU holds them in f32.
         let rounded = if plan.spec.precision == Precision::F32 { 0 } else { own };
         // The tree of sums holds one gradient for each of its levels, and the one that grows.
-        let copies = u64::from(plan.leaves().trailing_zeros()) + 1;
+        let copies = u64::from((plan.leaves() / processes).max(1).trailing_zeros()) + 1;
         let (d, ff) = (config.hidden_size as u64, config.intermediate_size as u64);
         let (layers, heads) = (config.num_hidden_layers as u64, config.num_attention_heads as u64);
         let rows = plan.micro * plan.time as u64;
@@ -129,7 +130,7 @@ impl Needs {
         let flow = 7 * d + ff;
         let logits = rows.min(512) * config.vocab_size as u64;
         let activations = 4 * (rows * (layers * (saved + d) + d + flow + d + 8) + logits);
-        Needs { weights: own, rounded, gradients: own * copies, moments: 2 * own, activations }
+        Needs { weights: own, rounded, gradients: own * copies, moments: (2 * own).div_ceil(processes), activations }
     }
 
     fn all(&self) -> u64 {
@@ -141,7 +142,9 @@ impl Needs {
 pub fn plan(args: &PretrainArgs) -> Result<String> {
     let plan = plan_of(&args.config, &args.set)?;
     let config = &plan.spec.model.config;
-    let needs = Needs::of(&plan);
+    let processes = args.processes.unwrap_or(1);
+    check_processes(&plan, usize::from(processes))?;
+    let needs = Needs::of(&plan, u64::from(processes));
     let row = |name: &str, value: u64| format!("{name:<14}{:>12}\n", bytes(value as f64));
     let mut text = String::new();
     for (name, value) in [
@@ -153,6 +156,11 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
         ("a checkpoint", 3 * needs.weights),
     ] {
         text += &row(name, value);
+    }
+    let many = if processes > 1 { format!("each of {processes} processes needs this memory, ") } else { String::new() };
+    text += &format!("{many}the first a checkpoint's more while it writes one\n");
+    if let Some(preset) = plan.spec.model.preset {
+        text += &format!("{}: {}\n", preset.name, preset.source);
     }
     let operations = Operations::of(config, plan.time);
     let tokens = plan.steps as f64 * plan.step_tokens() as f64;

@@ -197,13 +197,14 @@ impl<'d, D: Device> Learner<'d, D> {
         }
     }
 
-    /// Both moments of all weights, for a checkpoint: all processes ask for them at once.
+    /// Both moments of all weights, for a checkpoint: all processes ask for them at once, and the first has
+    /// them; no other ever holds more than its part.
     pub fn moments(&mut self) -> Result<[Vec<D::Scalar>; 2]> {
         let mut both = [Vec::new(), Vec::new()];
         for (tensor, whole) in [&self.first, &self.second].into_iter().zip(&mut both) {
             let mut numbers = vec![D::Scalar::default(); self.own.len()];
             self.model.device().read(tensor, 0, &mut numbers);
-            for part in self.comm.gather(&bytes_of(&numbers))? {
+            for part in self.comm.collect(&bytes_of(&numbers))? {
                 whole.extend(numbers_of::<D::Scalar>(&part));
             }
         }

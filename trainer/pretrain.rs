@@ -139,7 +139,8 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     }
 }
 
-fn check_processes(plan: &RunPlan, size: usize) -> Result<()> {
+/// Whether so many processes can share a step's work.
+pub fn check_processes(plan: &RunPlan, size: usize) -> Result<()> {
     if size.is_power_of_two() && (plan.leaves() as usize).is_multiple_of(size) {
         return Ok(());
     }
@@ -253,6 +254,7 @@ fn steps<D: Device<Scalar = f32>>(
     writes: &mut Option<(Metrics, Saver<'_>)>,
 ) -> Result<()> {
     let begin = Instant::now();
+    let mut due = false;
     let mut saved = done;
     for step in done + 1..=plan.steps {
         let since = Instant::now();
@@ -281,7 +283,11 @@ fn steps<D: Device<Scalar = f32>>(
             say(evaluate::table(&held).trim_end());
             metrics.held(step, &held)?;
         }
-        if every(plan.spec.checkpoint.every) || learned.leaving {
+        // Weights that give no number, step after step, must not take the place of those that did: what is
+        // due then is written after the next step that was good.
+        due |= every(plan.spec.checkpoint.every);
+        if (due && learner.past.in_a_row == 0) || step == plan.steps || learned.leaving {
+            due = false;
             let moments = learner.moments()?;
             if let Some((_, saver)) = writes {
                 let weights = learner.weights_on_host();

@@ -166,7 +166,7 @@ impl Metrics {
         let skip = learned.skip.map(|skip| match skip {
             Skip::Empty => "no target counts".to_owned(),
             Skip::NotFinite => "not a number".to_owned(),
-            Skip::Overflow => "too large for its scale".to_owned(),
+            Skip::Overflow => format!("too large for a scale of {}", learned.scale.unwrap_or(1.0)),
             Skip::Spike(above) => format!("{above:.1} deviations above"),
         });
         let slices: serde_json::Map<String, Value> = data

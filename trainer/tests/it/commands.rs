@@ -166,6 +166,18 @@ fn killed_anywhere_it_ends_with_the_same_bits() {
 }
 
 #[test]
+fn weights_that_give_no_number_do_not_take_the_place_of_good_ones() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --set steps=8");
+    let good = place.checkpoint("runs/run", 8);
+    // From here on a step that is good breaks the weights, and all after it are skipped.
+    let diverging =
+        "pretrain run.yaml --set steps=40 --set optimizer.rate=1e38 --set checkpoint.every=1 --set guard.abort=6";
+    place.fails(diverging, 1, "6 steps in a row were skipped");
+    assert!(place.checkpoint("runs/run", 8) == good);
+}
+
+#[test]
 fn in_sixteen_bits_it_ends_with_the_same_bits() {
     let place = Place::new();
     // A scale that begins too high, and changes all the way.
@@ -363,14 +375,24 @@ fn what_it_would_take_is_told() {
     for words in ["memory", "a checkpoint", "2.56 k tokens", "first", "epochs", "6N + 12LTd", "measured", "about "] {
         assert!(told.contains(words), "{told}");
     }
+    let moments = |options: &str| {
+        let (told, _) = place.fine(&format!("plan run.yaml{options}"));
+        let line = told.lines().find(|line| line.starts_with("moments")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()
+    };
+    assert!((moments("") / moments(" --processes 4") - 4.0).abs() < 0.1);
+    place.fails("plan run.yaml --processes 3", 64, "3 processes");
     let (told, _) = place.fine("plan run.yaml --set peak_flops=9.89e14");
     assert!(told.contains("989.00 TFLOP/s (given by `peak_flops`)"), "{told}");
     let (told, _) = place.fine("doctor");
     assert!(told.contains("cores") && told.contains("cpu") && told.contains("FLOP/s"), "{told}");
-    let (told, _) = place.fine("bench pythia-14m --sequence 8 --batch 1 --steps 1 --threads 1");
+    let config = crate::support::config(true, "tanh").to_json("float32");
+    std::fs::write(place.path("config.json"), config.to_string()).unwrap();
+    let (told, _) = place.fine("bench config.json --sequence 8 --batch 1 --steps 1 --threads 1");
     assert!(told.contains("tokens/CPU-s") && told.contains("MFU ") && told.contains("6(N - Vd) + 6LTd"), "{told}");
     std::fs::write(place.path("large.yaml"), "model: incite-3b\n").unwrap();
     let (told, _) = place.fine("plan large.yaml");
+    assert!(told.contains("not published: ours are Pythia's"), "{told}");
     assert!(told.contains("2,775,864,320 parameters") && told.contains("there are no shards"), "{told}");
 }
 
