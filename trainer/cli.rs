@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::precision::Precision;
 use crate::pretrain::PretrainArgs;
 use crate::tensors::Stored;
 
@@ -129,6 +130,9 @@ pub struct BenchArgs {
     /// Steps that are measured, after one that is not
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: u32,
+    /// What is stored between kernels
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: Precision,
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,

@@ -217,7 +217,7 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
         args.model
     );
     let plan = yaml::read::<RunSpec>("bench", &text, &[])?.plan()?;
-    let device = cpu::<f32>(args.threads, Precision::F32)?;
+    let device = cpu::<f32>(args.threads, args.precision)?;
     let threads = device.threads();
     let model = Model::new(&device, &found.config);
     let mut learner = Learner::new(model, &start(&found.config, 1), &plan, Box::new(Solo))?;
@@ -242,8 +242,9 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
     let peak = Peak::of(&plan, learner.model().device(), 1);
     let used = peak.utilization(operations, speed);
     Ok(format!(
-        "{}: {batch} x {sequence} tokens a step on {threads} threads: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {} tokens/CPU-s, {}FLOP/s\n{}, of {}\n",
+        "{}: {batch} x {sequence} tokens a step on {threads} threads, {}: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {} tokens/CPU-s, {}FLOP/s\n{}, of {}\n",
         args.model,
+        args.precision.name(),
         rounded(speed),
         rounded(rows as f64 / cpu_time),
         rounded(operations.counted * speed),

@@ -19,6 +19,7 @@ pub mod folder;
 pub mod generate;
 pub mod learner;
 pub mod model;
+pub mod past;
 pub mod plot;
 pub mod precision;
 pub mod pretrain;

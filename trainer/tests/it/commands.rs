@@ -221,12 +221,19 @@ fn any_number_of_processes_ends_with_the_same_bits() {
         assert!(place.checkpoint(run, 20) == one, "{processes} processes");
         assert_eq!(losses(&place, run), losses(&place, "one"));
     }
-    // Two, then four, then one: each leaves when it is told, and the next goes on.
-    for (step, processes) in [(3, " --processes 2"), (9, " --processes 4")] {
-        place.until("changing", "run.yaml", step, "-TERM", processes);
+    // Two, then four, then one, killed or told to leave at moments that a seed decides: the next goes on.
+    for seed in 0..3 {
+        let run = format!("changing-{seed}");
+        let mut step = 0.0;
+        for (number, processes) in [2, 4, 1].into_iter().enumerate() {
+            step += 1.0 + 5.0 * unit(seed, 2 * number as u64);
+            let signal = if unit(seed, 2 * number as u64 + 1) < 0.6 { "-KILL" } else { "-TERM" };
+            place.until(&run, "run.yaml", step as u64, signal, &format!(" --threads 1 --processes {processes}"));
+        }
+        place.fine(&format!("pretrain run.yaml --output {run}"));
+        assert!(place.checkpoint(&run, 20) == one, "seed {seed}");
+        assert_eq!(losses(&place, &run), losses(&place, "one"));
     }
-    place.fine("pretrain run.yaml --output changing");
-    assert!(place.checkpoint("changing", 20) == one);
     place.fails("pretrain run.yaml --processes 3", 64, "3 processes, and a step has work for 4");
     place.fails("pretrain run.yaml --processes 8", 64, "8 processes, and a step has work for 4");
 }
@@ -388,8 +395,14 @@ fn what_it_would_take_is_told() {
     assert!(told.contains("cores") && told.contains("cpu") && told.contains("FLOP/s"), "{told}");
     let config = crate::support::config(true, "tanh").to_json("float32");
     std::fs::write(place.path("config.json"), config.to_string()).unwrap();
-    let (told, _) = place.fine("bench config.json --sequence 8 --batch 1 --steps 1 --threads 1");
-    assert!(told.contains("tokens/CPU-s") && told.contains("MFU ") && told.contains("6(N - Vd) + 6LTd"), "{told}");
+    let (told, _) = place.fine("bench config.json --sequence 8 --batch 1 --steps 1 --threads 1 --precision fp16");
+    assert!(
+        told.contains("1 threads, fp16: ")
+            && told.contains("tokens/CPU-s")
+            && told.contains("MFU ")
+            && told.contains("6(N - Vd) + 6LTd"),
+        "{told}"
+    );
     std::fs::write(place.path("large.yaml"), "model: incite-3b\n").unwrap();
     let (told, _) = place.fine("plan large.yaml");
     assert!(told.contains("not published: ours are Pythia's"), "{told}");
