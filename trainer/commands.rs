@@ -257,7 +257,15 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
 pub fn doctor() -> Result<String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut text = format!("redpajama-train {}\ncores        {cores}\n", env!("CARGO_PKG_VERSION"));
-    text += &format!("vectors      {:?}\n", pulp::Arch::new());
+    let vectors = format!("{:?}", pulp::Arch::new());
+    // Its name comes first, then all that it knows of the processor.
+    let vectors = match vectors.split('(').next() {
+        Some("V4") => "AVX-512",
+        Some("V3") => "AVX2 and FMA",
+        Some("Scalar") => "none that are known",
+        other => other.unwrap_or("none that are known"),
+    };
+    text += &format!("vectors      {vectors}\n");
     if let Ok(info) = std::fs::read_to_string("/proc/meminfo") {
         for (name, word) in [("MemTotal:", "memory"), ("MemAvailable:", "available")] {
             let kib =
