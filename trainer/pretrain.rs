@@ -48,7 +48,12 @@ pub struct PretrainArgs {
 
 /// Reads the YAML of a run.
 pub fn plan_of(config: &Path, set: &[String]) -> Result<RunPlan> {
-    let text = std::fs::read_to_string(config).map_err(Failure::io("cannot read", config))?;
+    let bytes = std::fs::read(config).map_err(Failure::io("cannot read", config))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        Failure::configuration(format!("{}: line {line} is not UTF-8", config.display())).hint("save the file as UTF-8")
+    })?;
     yaml::read::<RunSpec>(&config.display().to_string(), &text, set)?.plan()
 }
 

@@ -6,4 +6,5 @@ mod commands;
 mod gradients;
 mod learning;
 mod others;
+mod place;
 mod support;
