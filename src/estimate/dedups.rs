@@ -45,13 +45,16 @@ pub struct DedupEstimate {
     pub cpu_seconds: f64,
     /// Memory of its passes, beside what the process has anyway.
     pub memory: u64,
+    /// What nobody can know before, and is taken to be so.
+    pub assumes: Option<String>,
 }
 
 impl DedupEstimate {
     /// In a line.
     pub fn words(&self) -> String {
+        let assumes = self.assumes.as_ref().map_or(String::new(), |what| format!("; if {what}"));
         format!(
-            "{}: {} of {}; {} in between, {} of CPU, {} of memory",
+            "{}: {} of {}; {} in between, {} of CPU, {} of memory{assumes}",
             self.stage,
             count(self.sketches, "key"),
             count(self.documents, "document"),
@@ -113,6 +116,11 @@ pub fn estimate(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64]) -
                 + CANDIDATE * candidates
                 + if of_plan.judged { PAIR * pairs } else { 0.0 },
             memory: sorting.max(marks) as u64,
+            assumes: match (of_plan.twice, of_plan.verified) {
+                (true, _) => Some(format!("{:.0} % of the text repeats: more takes more", 100.0 * REPEATED)),
+                (_, true) => Some(format!("{:.0} % of the documents are in a pair", 100.0 * IN_A_PAIR)),
+                _ => None,
+            },
         });
     }
     Ok(dedups)
