@@ -29,7 +29,7 @@ pub enum Command {
     Plan(PretrainArgs),
     /// The loss of held-out windows, slice by slice, with perplexity and bits per byte
     Eval(EvalArgs),
-    /// Go on with some tokens
+    /// Go on with a text, or with tokens
     Generate(GenerateArgs),
     /// Read a model of Hugging Face's, in one file or several and of any width, and write it as one of ours
     Import(ImportArgs),
@@ -64,20 +64,30 @@ pub struct EvalArgs {
 pub struct GenerateArgs {
     /// A run's folder, of which the latest checkpoint is taken, or a model's
     pub model: PathBuf,
-    /// The tokens to go on with
-    #[arg(long, value_name = "ID", value_delimiter = ',', required = true)]
+    /// The text to go on with; what comes is printed as text. Nothing (`""`) begins a document
+    #[arg(long, value_name = "TEXT", required_unless_present = "ids")]
+    pub prompt: Option<String>,
+    /// The tokens to go on with; what comes is printed as tokens
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "prompt")]
     pub ids: Vec<u32>,
-    /// Tokens at most [default: 64, or as many as the model's longest text has room for]
+    /// A `tokenizer.json`, or the folder of one [default: the model's own]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+    /// Tokens at most [default: 64, or as many as the model's longest text has room for]. It ends
+    /// sooner where the model ends the document
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
+    /// How many times to go on with it; the second draws from the next seed, and so on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
     /// 0 takes the likeliest token each time, 1 draws as the model says
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = temperature)]
     pub temperature: f64,
     /// Draw among so many of the likeliest; 0 for all
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub top_k: usize,
     /// Draw among the likeliest that together have this probability
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = probability)]
     pub top_p: f64,
     /// What chance is drawn from
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -85,6 +95,16 @@ pub struct GenerateArgs {
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+fn temperature(word: &str) -> Result<f64, String> {
+    let value: f64 = word.parse().map_err(|_| "expected a number".to_owned())?;
+    if value >= 0.0 && value.is_finite() { Ok(value) } else { Err("expected a number from 0".to_owned()) }
+}
+
+fn probability(word: &str) -> Result<f64, String> {
+    let value: f64 = word.parse().map_err(|_| "expected a number".to_owned())?;
+    if value > 0.0 && value <= 1.0 { Ok(value) } else { Err("expected a number above 0, at most 1".to_owned()) }
 }
 
 /// What is imported.

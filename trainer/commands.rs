@@ -6,7 +6,7 @@ use std::time::Instant;
 use corpus::store::Store;
 
 use crate::checkpoint::model_folder;
-use crate::cli::{BenchArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs, PlotArgs};
+use crate::cli::{BenchArgs, EvalArgs, ExportArgs, ImportArgs, PlotArgs};
 use crate::comm::Solo;
 use crate::config::Config;
 use crate::data::{Data, Sequences};
@@ -14,7 +14,6 @@ use crate::device::Precision;
 use crate::evaluate::{evaluate, table};
 use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
-use crate::generate::{Choice, Text};
 use crate::learner::Learner;
 use crate::model::Model;
 use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
@@ -25,7 +24,8 @@ use crate::utilization::{CONVENTION, Operations, Peak};
 use crate::weights::{Weights, mix, start};
 use crate::yaml;
 
-fn read(path: &Path) -> Result<(Config, Weights<Vec<f32>>)> {
+/// The latest checkpoint of a run, or a model.
+pub(crate) fn read(path: &Path) -> Result<(Config, Weights<Vec<f32>>)> {
     folder::read(&model_folder(path)?)
 }
 
@@ -47,33 +47,6 @@ pub fn eval(args: &EvalArgs) -> Result<String> {
     Ok(table(&evaluate(&model, &weights, &data, shape, plan.spec.data.documents)?))
 }
 
-/// Goes on with some tokens; those that come are printed.
-pub fn generate(args: &GenerateArgs) -> Result<String> {
-    let prompt = &args.ids;
-    let (config, weights) = read(&args.model)?;
-    let device = cpu::<f32>(args.threads, Precision::F32)?;
-    let model = Model::new(&device, &config);
-    let weights = model.upload(&weights);
-    let choice = Choice { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed: args.seed };
-    let room = config.max_position_embeddings.saturating_sub(prompt.len());
-    let tokens = args.tokens.unwrap_or(room.min(64));
-    let mut text = Text::new(&model, &weights, prompt.len() + tokens)?;
-    let mut logits = text.extend(prompt)?;
-    let mut said = Vec::new();
-    for number in 0..tokens as u64 {
-        let token = choice.choose(&logits, number);
-        if token == config.eos_token_id {
-            break;
-        }
-        said.push(token);
-        if said.len() < tokens {
-            logits = text.extend(&[token])?;
-        }
-    }
-    let words: Vec<String> = said.iter().map(u32::to_string).collect();
-    Ok(words.join(",") + "\n")
-}
-
 fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {
     if output.join("config.json").exists() {
         return Err(Failure::usage(format!("{} has a model", output.display())).hint("give another --output"));
@@ -89,7 +62,7 @@ fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {
 /// Imports a model.
 pub fn import(args: &ImportArgs) -> Result<()> {
     let (config, weights) = folder::read(&args.model)?;
-    let tokenizer = args.model.join("tokenizer.json").is_file().then(|| args.model.clone());
+    let tokenizer = folder::tokenizer(&args.model);
     let export = Export { config: &config, weights: &weights, stored: Stored::F32, file_bytes: u64::MAX, tokenizer };
     write(&args.output, &export)
 }
@@ -97,8 +70,7 @@ pub fn import(args: &ImportArgs) -> Result<()> {
 /// Exports a model.
 pub fn export(args: &ExportArgs) -> Result<()> {
     let (config, weights) = read(&args.model)?;
-    let own = args.model.join("tokenizer.json").is_file().then(|| args.model.clone());
-    let tokenizer = args.tokenizer.clone().or(own);
+    let tokenizer = args.tokenizer.clone().or_else(|| folder::tokenizer(&args.model));
     let export =
         Export { config: &config, weights: &weights, stored: args.dtype, file_bytes: args.file_size << 20, tokenizer };
     write(&args.output, &export)

@@ -8,19 +8,22 @@ use corpus::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::checkpoint::CHECKPOINTS;
 use crate::config::Config;
 use crate::cpu::Float;
 use crate::failure::{Failure, Result};
 use crate::tensors::{self, Entry, Stored, TensorFile};
+use crate::tokenizer::TOKENIZER;
 use crate::weights::{Weights, specs};
 
 /// The file of weights that are in one.
 pub const WEIGHTS: &str = "model.safetensors";
 /// What says in which file each tensor is.
 const INDEX: &str = "model.safetensors.index.json";
-/// What a folder may have of its tokenizer.
-const TOKENIZER: [&str; 4] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+/// What says how a tokenizer is used.
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// What else a folder may have of its tokenizer.
+const BESIDE: [&str; 3] = [TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json"];
 
 #[derive(Serialize, Deserialize)]
 struct Index {
@@ -145,7 +148,7 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
         put(INDEX, &json!(index))?;
     }
     if let Some(tokenizer) = &export.tokenizer {
-        put_tokenizer(store, tokenizer)?;
+        put_tokenizer(store, tokenizer, export.config)?;
     }
     let end = export.config.eos_token_id;
     put("generation_config.json", &json!({"_from_model_config": true, "bos_token_id": end, "eos_token_id": end}))?;
@@ -153,28 +156,47 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
     Ok(())
 }
 
-fn put_tokenizer(store: &Store, from: &Path) -> Result<()> {
-    let copy = |path: &Path, name: &str| -> Result<()> {
+/// The `tokenizer.json` of a model: in its folder, or in that of the run whose checkpoint it is.
+pub fn tokenizer(model: &Path) -> Option<PathBuf> {
+    let run = model.ancestors().nth(2).filter(|_| model.parent().is_some_and(|above| above.ends_with(CHECKPOINTS)));
+    [Some(model), run].into_iter().flatten().map(|folder| folder.join(TOKENIZER)).find(|path| path.is_file())
+}
+
+fn put_tokenizer(store: &Store, from: &Path, config: &Config) -> Result<()> {
+    let take = |path: &Path, name: &str| -> Result<Vec<u8>> {
         let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
         store.write(name, &bytes)?;
-        Ok(())
+        Ok(bytes)
     };
-    if from.is_dir() {
-        for name in TOKENIZER {
-            let path = from.join(name);
-            if path.is_file() {
-                copy(&path, name)?;
-            }
+    let path = if from.is_dir() { from.join(TOKENIZER) } else { from.to_path_buf() };
+    let bytes = take(&path, TOKENIZER)?;
+    for name in BESIDE {
+        let beside = path.with_file_name(name);
+        if beside.is_file() {
+            take(&beside, name)?;
         }
-    } else {
-        copy(from, TOKENIZER[0])?;
     }
-    if !store.has(TOKENIZER[1]) {
-        // Without it transformers does not know which class reads the file.
-        let said = json!({"tokenizer_class": "PreTrainedTokenizerFast"});
-        store.write(TOKENIZER[1], format!("{said:#}\n").as_bytes())?;
+    if !store.has(TOKENIZER_CONFIG) {
+        // Without it transformers does not know which class reads the file, nor which token ends a text.
+        let json: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::configuration(format!("{} is not a tokenizer: {error}", path.display())))?;
+        let end = content(&json, config.eos_token_id);
+        let said = json!({
+            "bos_token": end,
+            "clean_up_tokenization_spaces": false,
+            "eos_token": end,
+            "model_max_length": config.max_position_embeddings,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        });
+        store.write(TOKENIZER_CONFIG, format!("{said:#}\n").as_bytes())?;
     }
     Ok(())
+}
+
+/// How a tokenizer writes an added token.
+fn content(tokenizer: &serde_json::Value, id: u32) -> Option<&str> {
+    let mut added = tokenizer.get("added_tokens")?.as_array()?.iter();
+    added.find(|token| token["id"] == id)?.get("content")?.as_str()
 }
 
 #[cfg(test)]

@@ -1,10 +1,89 @@
 //! Text from a model, one token after another, with the keys and values of what came before kept.
 
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::cli::GenerateArgs;
+use crate::commands::read;
 use crate::cpu::Float;
-use crate::device::{Device, Into, Shape};
-use crate::failure::{Failure, Result};
+use crate::device::{Device, Into, Precision, Shape};
+use crate::failure::{Code, Failure, Result};
+use crate::folder;
 use crate::model::{Inference, Model};
+use crate::pretrain::cpu;
+use crate::report::{rounded, say};
+use crate::tokenizer::{Stream, TOKENIZER, Tokenizer};
 use crate::weights::{Weights, unit};
+
+/// Goes on with a text or with tokens; what comes is printed as it comes.
+pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+    let tokenizer = args.prompt.as_ref().map(|_| tokenizer_of(args)).transpose()?;
+    let (config, weights) = read(&args.model)?;
+    let prompt = match (&args.prompt, &tokenizer) {
+        (Some(text), Some(tokenizer)) => tokenizer.encode(text)?,
+        _ => args.ids.clone(),
+    };
+    // What comes first in a document follows the end of another.
+    let prompt = if prompt.is_empty() { vec![config.eos_token_id] } else { prompt };
+    if let (Some(tokenizer), Some(token)) = (&tokenizer, prompt.iter().find(|id| **id as usize >= config.vocab_size)) {
+        let path = tokenizer.path().display();
+        return Err(Failure::configuration(format!("{path} gives token {token}, the model has {}", config.vocab_size))
+            .hint("the model was trained with another tokenizer: `--tokenizer` names it"));
+    }
+    let device = cpu::<f32>(args.threads, Precision::F32)?;
+    let model = Model::new(&device, &config);
+    let weights = model.upload(&weights);
+    let room = config.max_position_embeddings.saturating_sub(prompt.len());
+    let tokens = args.tokens.unwrap_or(room.min(64));
+    let mut text = Text::new(&model, &weights, prompt.len() + tokens)?;
+    let first = text.extend(&prompt)?;
+    let (since, mut all) = (Instant::now(), 0);
+    for sample in 0..args.samples {
+        if args.samples > 1 && tokenizer.is_some() {
+            print(&format!("{}--- {} of {}\n", if sample > 0 { "\n" } else { "" }, sample + 1, args.samples))?;
+        }
+        let seed = args.seed.wrapping_add(u64::from(sample));
+        let choice = Choice { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed };
+        let mut stream = tokenizer.as_ref().map(|tokenizer| Stream::after(tokenizer, &prompt));
+        text.back_to(prompt.len());
+        let mut logits = first.clone();
+        for number in 0..tokens {
+            let token = choice.choose(&logits, number as u64);
+            if token == config.eos_token_id {
+                break;
+            }
+            all += 1;
+            match &mut stream {
+                Some(stream) => print(&stream.push(token))?,
+                None => print(&format!("{}{token}", if number > 0 { "," } else { "" }))?,
+            }
+            if number + 1 < tokens {
+                logits = text.extend(&[token])?;
+            }
+        }
+        if let Some(stream) = &mut stream {
+            print(&stream.end())?;
+        }
+        print("\n")?;
+    }
+    let speed = f64::from(all) / since.elapsed().as_secs_f64().max(1e-9);
+    say(&format!("{all} tokens after {}, {} tokens/s", prompt.len(), rounded(speed)));
+    Ok(())
+}
+
+/// The tokenizer that is named, or the model's own.
+fn tokenizer_of(args: &GenerateArgs) -> Result<Tokenizer> {
+    let own = || folder::tokenizer(&args.model);
+    let named = |path: &PathBuf| if path.is_dir() { path.join(TOKENIZER) } else { path.clone() };
+    match args.tokenizer.as_ref().map(named).or_else(own) {
+        Some(path) => Tokenizer::open(&path),
+        None => Err(Failure::new(
+            Code::Usage,
+            format!("{} has no {TOKENIZER} to read a text with", args.model.display()),
+        )
+        .hint("`--tokenizer` names one, and so does `tokenizer` in the configuration of a run; `--ids` needs none")),
+    }
+}
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +157,11 @@ impl<'m, 'd, D: Device> Text<'m, 'd, D> {
         let one = 3 * model.config().hidden_size;
         let cache = weights.blocks.iter().map(|_| model.device().zeros(longest * one)).collect();
         Ok(Text { model, weights, cache, used: 0, longest, one: None })
+    }
+
+    /// Forgets all but so many of its first tokens.
+    pub fn back_to(&mut self, tokens: usize) {
+        self.used = self.used.min(tokens);
     }
 
     /// Appends tokens; the logits of what comes next.

@@ -26,6 +26,7 @@ pub mod pretrain;
 pub mod report;
 pub mod spec;
 pub mod tensors;
+pub mod tokenizer;
 pub mod utilization;
 pub mod weights;
 pub mod yaml;

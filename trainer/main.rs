@@ -7,7 +7,7 @@ use clap::Parser;
 use trainer::cli::{Cli, Command};
 use trainer::failure::{Failure, Result};
 use trainer::report::say;
-use trainer::{commands, pretrain};
+use trainer::{commands, generate, pretrain};
 
 fn main() -> ExitCode {
     let ended = match Cli::try_parse() {
@@ -34,7 +34,7 @@ fn run(command: &Command) -> Result<String> {
         Command::Pretrain(args) => done(pretrain::pretrain(args)),
         Command::Plan(args) => commands::plan(args),
         Command::Eval(args) => commands::eval(args),
-        Command::Generate(args) => commands::generate(args),
+        Command::Generate(args) => done(generate::generate(args, &mut print)),
         Command::Import(args) => done(commands::import(args)),
         Command::Export(args) => done(commands::export(args)),
         Command::Plot(args) => commands::plot(args),

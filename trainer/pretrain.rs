@@ -22,6 +22,7 @@ use crate::learner::Learner;
 use crate::model::Model;
 use crate::report::{self, Metrics, say};
 use crate::spec::{RunPlan, RunSpec};
+use crate::tokenizer::TOKENIZER;
 use crate::utilization::Peak;
 use crate::weights::start;
 use crate::yaml;
@@ -162,7 +163,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let first = comm.rank() == 0;
     let config = &plan.spec.model.config;
     let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size)?;
-    check_tokenizer(plan, &data)?;
+    let tokenizer = check_tokenizer(plan, &data)?;
     let all = std::thread::available_parallelism().map_or(1, usize::from) as u16;
     let beside = args.processes.unwrap_or(beside);
     let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))), plan.spec.precision)?;
@@ -172,6 +173,12 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     if first && !store.alone(|| Ok(()))? {
         return Err(Failure::usage(format!("another process trains in {}", output.display()))
             .hint("wait for it, or give another --output"));
+    }
+    if first && let Some(path) = &tokenizer {
+        let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+        if !store.has(TOKENIZER) || store.read(TOKENIZER)? != bytes {
+            store.write(TOKENIZER, &bytes)?;
+        }
     }
     if first {
         report::about(plan, &data, device.threads(), comm.size(), &output);
@@ -232,21 +239,31 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     Ok(())
 }
 
-/// A tokenizer beside the weights to start from must be the one that made the shards.
-fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<()> {
-    let (Some(folder), Some(entry)) = (&plan.spec.start, &data.tokenizer) else { return Ok(()) };
-    let path = folder.join("tokenizer.json");
-    if path.is_file() {
-        let (digest, _) = Digest::of_file(&path)?;
+/// The tokenizer that goes with the model, which must be the one that made the shards.
+fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<Option<PathBuf>> {
+    let named = plan.spec.tokenizer.as_ref();
+    let named = named.map(|path| if path.is_dir() { path.join(TOKENIZER) } else { path.clone() });
+    let found = named.or_else(|| folder::tokenizer(plan.spec.start.as_ref()?));
+    let Some(entry) = &data.tokenizer else { return Ok(found) };
+    if let Some(path) = &found {
+        let (digest, _) = Digest::of_file(path)?;
         if digest != entry.digest {
             let (own, theirs) = (entry.digest.short(), digest.short());
             let message =
                 format!("the shards were made with tokenizer {own} ({}), {} is {theirs}", entry.name, path.display());
-            return Err(Failure::configuration(message)
-                .hint("build the corpus with the model's own tokenizer, or remove the file if its ids are the same"));
+            return Err(Failure::configuration(message).hint(
+                "build the corpus with the model's own tokenizer; if its ids are the same, `tokenizer` names the corpus's",
+            ));
         }
     }
-    Ok(())
+    let (theirs, own) = (entry.end_of_document, plan.spec.model.config.eos_token_id);
+    if theirs != own {
+        return Err(Failure::configuration(format!(
+            "documents of the shards end with token {theirs}, those of the model with {own}"
+        ))
+        .hint(format!("set the model's `eos_token_id` to {theirs}")));
+    }
+    Ok(found)
 }
 
 fn steps<D: Device<Scalar = f32>>(

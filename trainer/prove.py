@@ -7,7 +7,7 @@
 The loss of the last steps must lie well below the entropy of single tokens, in training and on windows
 that were held out; a run that is killed must end with the bits of one that is not; the exported folder
 must hold the run's weights. With `--transformers PYTHON`, an interpreter that has torch and transformers
-loads it and must give the same tokens.
+loads it and must go on with the same tokens and the same text.
 """
 
 import argparse
@@ -56,18 +56,31 @@ def demand(holds, words):
         sys.exit(1)
 
 
-def compare(python, folder, ids, ours):
-    """What transformers goes on with, greedily, from the exported folder."""
-    program = (
-        "import sys, torch; from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)\n"
-        "AutoTokenizer.from_pretrained(sys.argv[1])\n"
-        "ids = [int(i) for i in sys.argv[2].split(',')]\n"
-        "out = model.generate(torch.tensor([ids]), max_new_tokens=int(sys.argv[3]), do_sample=False, eos_token_id=0, pad_token_id=0)\n"
-        "print(','.join(str(int(i)) for i in out[0][len(ids):] if int(i)))\n"
-    )
-    theirs = run(python, "-c", program, folder, ids, 24).strip().splitlines()[-1]
-    demand(theirs == ours, f"transformers goes on with the same tokens: {theirs}")
+# Texts of several scripts, one with a special token within, and one that is cut in its middle.
+TEXTS = ["The history of", "def f(x):\n    return", "日本 🦙", "naïve <|endoftext|>A", "In 1998,"]
+# What transformers goes on with, greedily: of each text its ids, those that come, and what they say.
+THEIRS = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+for text in json.loads(sys.argv[2]):
+    ids = tokenizer(text)["input_ids"]
+    out = model.generate(torch.tensor([ids]), max_new_tokens=24, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+    more = [token for token in out[0][len(ids):].tolist() if token != tokenizer.eos_token_id]
+    print(json.dumps([ids, more, tokenizer.decode(ids + more)[len(tokenizer.decode(ids)):]]))
+"""
+
+
+def compare(python, train, folder):
+    """The exported folder, loaded by transformers, goes on with texts as it does here."""
+    theirs = [json.loads(line) for line in run(python, "-c", THEIRS, folder, json.dumps(TEXTS)).splitlines()[-len(TEXTS):]]
+    for text, (ids, more, words) in zip(TEXTS, theirs):
+        given = ",".join(map(str, ids))
+        ours = run(train, "generate", folder, "--ids", given, "--tokens", 24).strip()
+        demand(ours == ",".join(map(str, more)), f"transformers goes on from {text!r} with the same {len(more)} tokens")
+        ours = run(train, "generate", folder, "--prompt", text, "--tokens", 24)[:-1]
+        demand(ours == words, f"and with the same text: {words!r}")
 
 
 def main():
@@ -86,11 +99,11 @@ def main():
 
 def prove(args, scratch):
     config, whole, pieces = HERE / "sample.yaml", scratch / "whole", scratch / "pieces"
-    given = ["--set", f"data.from={args.corpus}"]
+    given = ["--set", f"data.from={args.corpus}", "--set", f"tokenizer={args.tokenizer}"]
     train = args.programs / "redpajama-train"
     pretrain = [train, "pretrain", config, *given, "--output"]
     begin = time.monotonic()
-    run(args.programs / "redpajama", "train", args.corpus, config, "--output", whole)
+    run(args.programs / "redpajama", "train", args.corpus, config, *given[2:], "--output", whole)
     told, held = steps(whole)
     seconds = time.monotonic() - begin
     print(f"{len(told)} steps in {seconds:.0f} s, {told[-1]['tokens'] / seconds:.0f} tokens/s")
@@ -115,12 +128,12 @@ def prove(args, scratch):
     demand((whole / name).read_bytes() == (pieces / name).read_bytes(), "killed and resumed, it has the same weights")
 
     exported = scratch / "exported"
-    run(train, "export", whole, "--output", exported, "--tokenizer", args.tokenizer)
+    run(train, "export", whole, "--output", exported)
     ids = "100,200,300"
     ours = run(train, "generate", exported, "--ids", ids, "--tokens", 24).strip()
     demand(ours == run(train, "generate", whole, "--ids", ids, "--tokens", 24).strip(), f"exported, it goes on with {ours}")
     if args.transformers:
-        compare(args.transformers, exported, ids, ours)
+        compare(args.transformers, train, exported)
     else:
         print("transformers was not asked (--transformers PYTHON)")
 

@@ -21,6 +21,9 @@ pub struct RunSpec {
     /// Weights to start from: a folder of Hugging Face's. Without it, from nothing.
     #[serde(default)]
     pub start: Option<PathBuf>,
+    /// The `tokenizer.json` that made the shards, which goes with the model; without it that of `start`.
+    #[serde(default)]
+    pub tokenizer: Option<PathBuf>,
     /// What is read.
     #[serde(default)]
     pub data: DataSpec,

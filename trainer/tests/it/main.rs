@@ -8,3 +8,4 @@ mod learning;
 mod others;
 mod place;
 mod support;
+mod text;

@@ -1,0 +1,49 @@
+//! Texts from models.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::place::{Place, read};
+
+#[test]
+fn a_text_goes_on_as_its_tokens_do() {
+    let place = Place::new();
+    // A tokenizer of single letters, 1 to 26, and a space that is 27.
+    let letters: BTreeMap<String, u32> =
+        (1..=26).map(|id| (char::from(b'a' + id - 1).to_string(), u32::from(id))).chain([(" ".into(), 27)]).collect();
+    let end = json!({"id": 0, "content": "<|endoftext|>", "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true});
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [end], "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "Fuse"},
+        "model": {"type": "BPE", "vocab": letters, "merges": []},
+    });
+    std::fs::write(place.path("t.json"), tokenizer.to_string()).unwrap();
+    let shards = "--set data.from=null --set data.shards.first=corpus/shards/first.bin";
+    place.fine(&format!("pretrain run.yaml --output run --set tokenizer=t.json {shards}"));
+    assert_eq!(read(&place.path("run/tokenizer.json")), read(&place.path("t.json")));
+    let letter = |id: &str| match id.parse::<u8>().unwrap() {
+        27 => ' ',
+        id @ 1..=26 => char::from(b'a' + id - 1),
+        // The model knows more tokens than the tokenizer.
+        _ => '\0',
+    };
+    let drawn = "--tokens 12 --temperature 0.8 --seed 6";
+    let (ids, _) = place.fine(&format!("generate run --ids 1,2,3 {drawn}"));
+    let right: String = ids.trim().split(',').map(letter).filter(|letter| *letter != '\0').collect();
+    assert!(right.len() > 2, "{ids}");
+    assert_eq!(place.fine(&format!("generate run --prompt abc {drawn}")).0, format!("{right}\n"));
+    let (several, _) = place.fine(&format!("generate run --prompt abc --samples 2 {drawn}"));
+    assert!(several.starts_with(&format!("--- 1 of 2\n{right}\n\n--- 2 of 2\n")), "{several}");
+    let (next, _) = place.fine("generate run --prompt abc --tokens 12 --temperature 0.8 --seed 7");
+    assert!(several.ends_with(&format!("2 of 2\n{next}")), "{several}{next}");
+    // What is exported has it, and what is imported of that; a checkpoint has that of its run.
+    place.fine("export run --output exported");
+    place.fine("import exported --output imported");
+    for model in ["exported", "imported", "run/checkpoints/step-000000020"] {
+        assert_eq!(place.fine(&format!("generate {model} --prompt abc {drawn}")).0, format!("{right}\n"), "{model}");
+    }
+    let said: serde_json::Value = serde_json::from_slice(&read(&place.path("imported/tokenizer_config.json"))).unwrap();
+    assert_eq!((&said["eos_token"], &said["model_max_length"]), (&json!("<|endoftext|>"), &json!(32)));
+}
