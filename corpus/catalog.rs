@@ -74,6 +74,9 @@ pub struct SliceEntry {
     pub documents: Vec<Output>,
     /// Files of dropped documents and unusable records.
     pub dropped: Vec<Output>,
+    /// Files of what was taken from documents.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub cut: Vec<Output>,
     /// Token shards, in manifest order.
     pub shards: Vec<ShardEntry>,
     /// Whether each document of a shard ends with the end-of-document token.
@@ -122,6 +125,6 @@ impl SliceEntry {
     /// All files of this slice.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         let shards = self.shards.iter().flat_map(|shard| [&shard.bin, &shard.idx, &shard.provenance]);
-        self.documents.iter().chain(&self.dropped).chain(shards)
+        self.documents.iter().chain(&self.dropped).chain(&self.cut).chain(shards)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub enum Evidence {
         kept: DocumentId,
         /// How alike they are, from 0 to 1; below 0 if nobody has compared them.
         similarity: f32,
+        /// The other run that has it, as the pipeline names it; none if it is of this run.
+        run: Option<Arc<str>>,
     },
 }
 
@@ -59,10 +62,13 @@ impl fmt::Display for Evidence {
             Evidence::Bound { value, bound } if value > bound => write!(f, "{value} > {bound}"),
             Evidence::Bound { value, bound } => write!(f, "{value} < {bound}"),
             Evidence::Found(what) => f.write_str(what),
-            Evidence::Twin { kept, similarity } if *similarity < 0.0 => {
-                write!(f, "like {kept}, with which nobody compared it")
+            Evidence::Twin { kept, similarity, run } => {
+                match *similarity < 0.0 {
+                    true => write!(f, "like {kept}, with which nobody compared it")?,
+                    false => write!(f, "{similarity} like {kept}")?,
+                }
+                run.as_ref().map_or(Ok(()), |run| write!(f, " of {run}"))
             }
-            Evidence::Twin { kept, similarity } => write!(f, "{similarity} like {kept}"),
         }
     }
 }
@@ -109,6 +115,13 @@ pub struct StageCounts {
     pub edited: u64,
     /// Documents on which it wrote a signal or tokens.
     pub measured: u64,
+    /// Documents that it marked as alike to one of another run.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub marked: u64,
+}
+
+fn is_none(documents: &u64) -> bool {
+    *documents == 0
 }
 
 impl StageCounts {
@@ -117,6 +130,7 @@ impl StageCounts {
         self.dropped += other.dropped;
         self.edited += other.edited;
         self.measured += other.measured;
+        self.marked += other.marked;
     }
 }
 

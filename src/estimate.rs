@@ -195,7 +195,7 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
         seconds,
         cpu_seconds: cpu,
         peak_memory: (peak as u64).max(resident() + between),
-        disk: scaled((size("documents")? + size("dropped")? + size("shards")?) as f64) as u64,
+        disk: scaled((size("documents")? + size("dropped")? + size("cut")? + size("shards")?) as f64) as u64,
         disk_between: scaled(texts as f64) as u64 + dedups.iter().map(|dedup| dedup.disk).sum::<u64>() + filed,
         text_bytes,
         sample_bytes,

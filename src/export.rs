@@ -21,7 +21,7 @@ use crate::report::{self, number};
 const NOTE: &str = ".export.json";
 
 /// The folders of a run that an export may not be in: a build sweeps them.
-const OURS: [&str; 6] = ["documents", "dropped", "shards", "commits", "between", ".aside"];
+const OURS: [&str; 7] = ["documents", "dropped", "cut", "shards", "commits", "between", ".aside"];
 
 /// Which export a folder holds.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

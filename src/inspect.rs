@@ -295,7 +295,10 @@ fn findings(show: &mut Show<'_>, path: &Path) -> Result<()> {
         let words = |rank: Rank| format!("raw file {} record {}", rank.raw_file, rank.record);
         row.insert("gone".into(), words(finding.gone).into());
         match finding.as_part() {
-            Some(part) => drop(row.insert("part".into(), format!("{part:016x}").into())),
+            Some(part) => {
+                row.insert("part".into(), format!("{:016x}", part.number).into());
+                row.extend(part.first.map(|first| ("first".to_owned(), words(first).into())));
+            }
             None => {
                 row.insert("kept".into(), words(finding.kept).into());
                 row.insert("similarity".into(), finding.similarity.into());

@@ -19,6 +19,9 @@ pub struct Commit {
     /// Dropped documents and unusable records.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dropped: Option<Output>,
+    /// What was taken from documents.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cut: Option<Output>,
     /// Shards, in order.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub shards: Vec<ShardEntry>,
@@ -57,7 +60,7 @@ impl Commit {
     /// The files that a catalog names.
     pub fn published(&self) -> impl Iterator<Item = &Output> {
         let shards = self.shards.iter().flat_map(|shard| [&shard.bin, &shard.idx, &shard.provenance]);
-        self.documents.iter().chain(&self.dropped).chain(shards)
+        self.documents.iter().chain(&self.dropped).chain(&self.cut).chain(shards)
     }
 }
 

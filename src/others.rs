@@ -37,6 +37,8 @@ pub struct Part {
     pub name: String,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Its digest.
+    pub digest: Digest,
     /// Which raw files its documents are from.
     pub files: Range<usize>,
 }
@@ -48,6 +50,10 @@ pub fn read(read: &Read, out: &Path) -> Result<Others> {
     let own = read.pipeline.slices.0.iter().flat_map(|(_, slice)| &slice.stages);
     for stage in own.chain(&read.pipeline.stages) {
         let Some(path) = stage.value.against() else { continue };
+        if let Some(why) = stage.value.cannot_be_against() {
+            let failure = Failure::configuration(format!("`{}` with `against`: {why}", stage.value.name()));
+            return Err(failure.at(read.place_of_word(stage, "against")));
+        }
         if others.contains_key(path) {
             continue;
         }
@@ -117,7 +123,7 @@ impl Other {
                 last.files.end = at;
             }
             let files = at..self.files.len();
-            self.parts.push(Part { name: output.name.clone(), bytes: output.bytes, files });
+            self.parts.push(Part { name: output.name.clone(), bytes: output.bytes, digest: output.digest, files });
             from = at + 1;
         }
         Ok(())

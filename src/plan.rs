@@ -12,10 +12,10 @@ use std::path::PathBuf;
 
 use corpus::catalog::{FORMAT, ModelEntry, TokenizerEntry};
 use corpus::manifest::RawRead;
-use corpus::{Digest, RawFile, SignalSpec, table};
+use corpus::{Digest, DocumentId, RawFile, SignalSpec, table};
 use serde::{Deserialize, Serialize};
 use sources::{Limits, Record, Sink, Source, SourceSpec};
-use stages::{Guard, Kind, StageSpec};
+use stages::{Guard, Kind, Rank, StageSpec};
 
 use crate::failure::{Failure, Result};
 use crate::ledger::{Ledger, Standing};
@@ -34,6 +34,8 @@ pub struct Plan {
     /// How many of the raw files are other runs': their documents have ranks below all of this run's,
     /// are compared, and never go.
     pub others: usize,
+    /// The other runs, as the pipeline names them, each with its raw files.
+    runs: Vec<(Range<usize>, std::sync::Arc<str>)>,
     /// Files of documents of other runs.
     pub references: Vec<Reference>,
     /// Raw files that are read together, slice by slice.
@@ -105,6 +107,8 @@ pub struct Reference {
     pub name: String,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Its digest.
+    pub digest: Digest,
     /// Digest of the other run's catalog.
     pub catalog: Digest,
     /// Which raw files its documents are from.
@@ -145,6 +149,8 @@ pub struct Group {
     pub verified: bool,
     /// Whether documents leave sketches a second time.
     pub twice: bool,
+    /// Whether documents that are alike to another run's are marked, and stay.
+    pub marks: bool,
     /// The barrier at which it stands, counted from the first.
     barrier: usize,
     /// The pass whose tasks write its findings.
@@ -189,7 +195,8 @@ pub enum TaskKind {
         /// Which file.
         part: usize,
     },
-    /// Evidence of those of its documents that are in a pair.
+    /// Evidence of those of its documents that are in a pair; of a dedup that looks twice, their second
+    /// sketches.
     ReferenceEvidence {
         /// Which dedup.
         group: usize,
@@ -310,6 +317,7 @@ impl Plan {
             slices: Vec::new(),
             raw_files: Vec::new(),
             others: 0,
+            runs: Vec::new(),
             references: Vec::new(),
             partitions: Vec::new(),
             groups: Vec::new(),
@@ -358,14 +366,24 @@ impl Plan {
                 folder: other.folder.clone(),
                 name: part.name.clone(),
                 bytes: part.bytes,
+                digest: part.digest,
                 catalog: other.digest,
                 files: first + part.files.start..first + part.files.end,
                 records: other.files[part.files.clone()].iter().map(|(_, records)| *records).collect(),
             }));
             places.insert(path.clone(), from..self.references.len());
+            self.runs.push((first..self.raw_files.len(), path.display().to_string().into()));
         }
         self.others = self.raw_files.len();
         places
+    }
+
+    /// The document of a rank, and the other run that has it, if it is not of this one.
+    pub fn document_at(&self, rank: Rank) -> (DocumentId, Option<std::sync::Arc<str>>) {
+        let at = rank.raw_file as usize;
+        let raw_file = self.raw_files[at].name.clone();
+        let run = self.runs.iter().find(|(files, _)| files.contains(&at)).map(|(_, run)| run.clone());
+        (DocumentId { raw_file, record: rank.record }, run)
     }
 
     /// Records of the other run that a dedup is held against.
@@ -448,6 +466,7 @@ impl Plan {
                             judged: spec.is_judged(),
                             verified: spec.is_verified(),
                             twice: spec.is_twice(),
+                            marks: spec.marks(),
                             label,
                             references: spec.against().and_then(|path| references.get(path)).cloned().unwrap_or(0..0),
                             spec,
@@ -552,6 +571,10 @@ impl Plan {
                 if group.twice {
                     group.pass = passes.len() + 2;
                     names[1].insert(group.spec.name());
+                    for part in group.references.clone() {
+                        let id = Digest::of_value(&("reference again", FORMAT, found, part));
+                        evidence.push(Task { id, kind: TaskKind::ReferenceEvidence { group: index, part } });
+                    }
                     for partition in group.slices.iter().flat_map(|slice| self.slices[*slice].partitions.clone()) {
                         let id = Digest::of_value(&("again", FORMAT, found, partition));
                         evidence.push(Task { id, kind: TaskKind::Evidence { group: index, partition } });
@@ -568,6 +591,10 @@ impl Plan {
                     let id = Digest::of_value(&("judge", FORMAT, found));
                     judges.push(Task { id, kind: TaskKind::Judge { group: index } });
                     found = id;
+                }
+                // Receipts name the other run as the pipeline does.
+                if let Some(run) = group.spec.against() {
+                    found = Digest::of_value(&("named", found, run));
                 }
                 groups[index] = Some(found);
             }

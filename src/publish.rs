@@ -59,7 +59,8 @@ pub fn check_out(prepared: &Prepared, store: &Store, limit: Option<u64>, replace
         let catalog = read_catalog(store)?;
         return if catalog.pipeline == prepared.plan.name { Ok(None) } else { Err(other(&catalog.pipeline)) };
     }
-    const OURS: [&str; 7] = ["commits", "between", "documents", "dropped", "shards", "metrics.jsonl", "lost+found"];
+    const OURS: [&str; 8] =
+        ["commits", "between", "documents", "dropped", "cut", "shards", "metrics.jsonl", "lost+found"];
     let foreign = match std::fs::read_dir(out) {
         Ok(entries) => entries.filter_map(|entry| entry.ok()).map(|entry| entry.file_name()).find(|name| {
             let name = name.to_string_lossy();
@@ -230,6 +231,7 @@ pub fn make_catalog(plan: &Plan, ledger: &Ledger<'_>) -> Result<Catalog> {
                 entry.inputs.extend(commit.reads);
                 entry.documents.extend(commit.documents);
                 entry.dropped.extend(commit.dropped);
+                entry.cut.extend(commit.cut);
                 entry.shards.extend(commit.shards);
             }
             if segment == 0 {
@@ -284,7 +286,7 @@ pub fn sweep(store: &Store, plan: &Plan, catalog: &Catalog, keep_between: bool) 
         if read_catalog(store).ok().as_ref() != Some(catalog) {
             return Ok(());
         }
-        for folder in ["documents", "dropped", "shards"] {
+        for folder in ["documents", "dropped", "cut", "shards"] {
             for name in store.list(folder)? {
                 if !known.contains(name.as_str()) {
                     store.remove(&name)?;

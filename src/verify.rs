@@ -129,7 +129,7 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     let mut strangers = Vec::new();
     let commits = check_commits(&store, Some(&catalog), &mut faults)?;
     let known: BTreeSet<&str> = catalog.outputs().map(|output| output.name.as_str()).collect();
-    for folder in ["documents", "dropped", "shards"] {
+    for folder in ["documents", "dropped", "cut", "shards"] {
         strangers.extend(store.list(folder)?.into_iter().filter(|name| !known.contains(name.as_str())));
     }
     if args.json {

@@ -8,7 +8,7 @@ use corpus::{Digest, Document, DocumentId, Meta, Verdict};
 use serde::Deserialize;
 
 use crate::tokenizer::{HuggingFace, SPECIALS, train};
-use crate::{Among, Built, Dedup, Finding, Key, Models, Rank, Sketch, StageSpec, Workspace, spec, told};
+use crate::{Among, Built, Cut, Dedup, Finding, Key, Models, Part, Rank, Sketch, StageSpec, Workspace, spec, told};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +97,35 @@ fn outcomes(stage: &StageSpec, documents: Vec<Document>) -> Vec<(Document, Verdi
     run(stage, documents, &spec::tests::models())
 }
 
+fn sorted(mut parts: Vec<Part>) -> Vec<Part> {
+    parts.sort_unstable();
+    parts
+}
+
+/// What a dedup that cuts leaves of texts of one raw file, one after the other, `-` of one that goes; and
+/// what it tells that it took.
+pub(crate) fn after(dedup: &dyn Dedup, texts: &[impl AsRef<str>]) -> (Vec<String>, Vec<Vec<Cut>>) {
+    let documents: Vec<Document> = texts
+        .iter()
+        .enumerate()
+        .map(|(record, text)| {
+            let id = DocumentId { raw_file: "c4/a".into(), record: record as u64 };
+            Document::new(id, text.as_ref().to_owned(), Meta::default())
+        })
+        .collect();
+    let found = findings(dedup, &documents);
+    let cut = |(record, mut document): (usize, Document)| {
+        let of_it = found.iter().filter(|finding| finding.gone.record == record as u64);
+        let mut cuts = Vec::new();
+        let parts = sorted(of_it.filter_map(Finding::as_part).collect());
+        match dedup.cut(&mut document, &parts, &mut cuts) {
+            Verdict::Keep => (document.text().to_owned(), cuts),
+            Verdict::Drop(..) => ("-".to_owned(), cuts),
+        }
+    };
+    documents.into_iter().enumerate().map(cut).unzip()
+}
+
 fn run(stage: &StageSpec, documents: Vec<Document>, models: &Models) -> Vec<(Document, Verdict)> {
     match stage.build(models).unwrap() {
         Built::Stage(stage) => documents
@@ -110,8 +139,8 @@ fn run(stage: &StageSpec, documents: Vec<Document>, models: &Models) -> Vec<(Doc
             let found = findings(&*dedup, &documents);
             let cut = |(place, mut document): (usize, Document)| {
                 let of_it = found.iter().filter(|finding| finding.gone.record == place as u64);
-                let parts: Vec<u64> = of_it.filter_map(Finding::as_part).collect();
-                let verdict = dedup.cut(&mut document, &parts);
+                let parts: Vec<Part> = of_it.filter_map(Finding::as_part).collect();
+                let verdict = dedup.cut(&mut document, &sorted(parts), &mut Vec::new());
                 (document, verdict)
             };
             documents.into_iter().enumerate().map(cut).collect()
@@ -181,11 +210,13 @@ fn findings_again(dedup: &dyn Dedup, documents: &[Document], first: &[Finding]) 
     for (place, document) in documents.iter().enumerate() {
         let rank = Rank { raw_file: 0, record: place as u64 };
         let parts = first.iter().filter(|finding| finding.gone == rank).filter_map(Finding::as_part);
+        let mut parts: Vec<u64> = parts.map(|part| part.number).collect();
+        parts.sort_unstable();
         let mut push = |key| {
             sketches.push(Sketch { key, rank });
             Ok(())
         };
-        dedup.sketch_again(document.text(), &parts.collect::<Vec<_>>(), &mut push).unwrap();
+        dedup.sketch_again(document.text(), &parts, &mut push).unwrap();
     }
     sketches.sort();
     sketches.dedup();

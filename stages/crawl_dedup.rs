@@ -6,7 +6,7 @@ use corpus::{Digest, Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Among, Dedup, Finding, Guard, Key, Pairs, Rank, Sketch};
+use crate::{Against, Among, Dedup, Finding, Guard, Key, Pairs, Rank, Sketch};
 
 /// Keeps one of all pages with the same digest, as the crawler took it of the whole page
 /// (`WARC-Block-Digest`), or one of all with the same address.
@@ -24,6 +24,11 @@ pub struct CrawlDedup {
     /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// Another run, finished, by its folder from the pipeline's file: its pages count as fetched before all
+    /// of ours, and stay, by `url` too, whichever was fetched last. They are read, never written.
+    /// `{ run: FOLDER, then: mark }` marks ours instead of dropping them.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 /// What copies of a page have in common.
@@ -64,6 +69,14 @@ impl Dedup for CrawlDedup {
                 let (Some(url), Some(digest)) = (url, digest()) else { return };
                 keys.extend([key(DIGEST, &digest), key(URL, url)]);
             }
+        }
+    }
+
+    /// Of an address, the other's pages come first whenever they were fetched.
+    fn sketch_of_other(&self, document: &Document, keys: &mut Vec<Key>) {
+        self.sketch(document, keys);
+        if self.by == By::Url {
+            keys.iter_mut().for_each(|key| key[ADDRESS..].fill(0));
         }
     }
 

@@ -113,6 +113,51 @@ impl Order {
     }
 }
 
+/// Says of a raw file's place that a finding is of a part.
+const PART: u32 = 1 << 31;
+/// No raw file.
+const UNKNOWN_FILE: u32 = PART - 1;
+/// The first pattern of bits, of those without a sign, that is no finite number.
+const NOT_FINITE: u32 = 0x7f80_0000;
+
+/// A part of a document that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// The dedup's own number for it.
+    pub number: u64,
+    /// The document of lowest rank that has it, if that is known.
+    pub first: Option<Rank>,
+}
+
+/// A stretch of a text that a dedup took away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Its first byte, in the text as it was before the dedup, in UTF-8.
+    pub start: usize,
+    /// The byte after its last one.
+    pub end: usize,
+    /// Which document has it first.
+    pub first: First,
+}
+
+/// Which document has first what was taken from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum First {
+    /// This one.
+    Document(Rank),
+    /// The same one, earlier.
+    Itself,
+    /// Nobody can say, or no copy stays.
+    Nobody,
+}
+
+impl First {
+    /// The document that a part was found in.
+    pub(crate) fn of(part: Part) -> First {
+        part.first.map_or(First::Nobody, First::Document)
+    }
+}
+
 /// What a dedup concluded: one document goes because another, of lower rank, stays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
@@ -128,14 +173,26 @@ impl Finding {
     /// The similarity of a pair that nobody has compared.
     pub const UNKNOWN: f32 = -1.0;
 
-    /// A part of a document, named by a number of the dedup's own, that goes.
-    pub fn part(document: Rank, part: u64) -> Finding {
-        Finding { gone: document, kept: Rank { raw_file: u32::MAX, record: part }, similarity: 1.0 }
+    /// A part of a document, named by a number of the dedup's own, that goes, and the document that has it
+    /// first, if that is known.
+    ///
+    /// It takes no more bytes than another finding: the raw file of the first document lies beside a bit
+    /// that says what this is, its record where others have their similarity. What does not fit there (two
+    /// thousand million records in one raw file, or raw files in one run) is not known.
+    pub fn part(document: Rank, part: u64, first: Option<Rank>) -> Finding {
+        let first = first.filter(|first| first.raw_file < UNKNOWN_FILE && first.record < u64::from(NOT_FINITE));
+        let (raw_file, record) = first.map_or((UNKNOWN_FILE, 0), |first| (first.raw_file, first.record as u32));
+        // Below that bound every pattern of bits is a number, and these sort as they do.
+        let kept = Rank { raw_file: PART | raw_file, record: part };
+        Finding { gone: document, kept, similarity: f32::from_bits(record) }
     }
 
-    /// The number of the part that goes, if it is not the whole document.
-    pub fn as_part(&self) -> Option<u64> {
-        (self.kept.raw_file == u32::MAX).then_some(self.kept.record)
+    /// The part that goes, if it is not the whole document.
+    pub fn as_part(&self) -> Option<Part> {
+        let raw_file = self.kept.raw_file & !PART;
+        let first = Rank { raw_file, record: u64::from(self.similarity.to_bits()) };
+        let first = (raw_file != UNKNOWN_FILE).then_some(first);
+        (self.kept.raw_file & PART != 0).then_some(Part { number: self.kept.record, first })
     }
 
     /// A document that goes for one that nobody can name: a filter that knows what it has seen has
@@ -189,6 +246,11 @@ pub trait Dedup: Send + Sync {
 
     /// Appends the keys that a document leaves; a document that leaves none is never removed.
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>);
+
+    /// The keys of a document of another run that the dedup is held against.
+    fn sketch_of_other(&self, document: &Document, keys: &mut Vec<Key>) {
+        self.sketch(document, keys);
+    }
 
     /// The order in which [`Dedup::resolve`] wants its sketches.
     fn order(&self) -> Order {
@@ -260,8 +322,9 @@ pub trait Dedup: Send + Sync {
         false
     }
 
-    /// Takes from a document the parts that were found, which come sorted.
-    fn cut(&self, _document: &mut Document, _parts: &[u64]) -> Verdict {
+    /// Takes from a document the parts that were found, which come sorted, and tells what it took: stretches
+    /// in order, none of which overlaps the next. Of a document that is dropped they tell why.
+    fn cut(&self, _document: &mut Document, _parts: &[Part], _cuts: &mut Vec<Cut>) -> Verdict {
         Verdict::Keep
     }
 
@@ -324,4 +387,21 @@ fn findings_sort_as_their_similarities_do() {
         finding.to_bytes()
     });
     assert!(bytes.is_sorted());
+}
+
+#[test]
+fn a_part_remembers_who_has_it_first() {
+    let document = Rank { raw_file: 3, record: 1 };
+    for (raw_file, record) in [(0, 0), (7, 12), (UNKNOWN_FILE - 1, u64::from(NOT_FINITE) - 1)] {
+        for number in [0, 5, u64::MAX] {
+            let first = Some(Rank { raw_file, record });
+            let finding = Finding::part(document, number, first);
+            let read = Finding::from_bytes(finding.to_bytes());
+            assert_eq!((read, read.as_part()), (finding, Some(Part { number, first })));
+        }
+    }
+    for first in [None, Some(Rank { raw_file: 0, record: 1 << 31 }), Some(Rank { raw_file: UNKNOWN_FILE, record: 0 })] {
+        assert_eq!(Finding::part(document, 9, first).as_part(), Some(Part { number: 9, first: None }));
+    }
+    assert_eq!(Finding { gone: document, kept: document, similarity: 1.0 }.as_part(), None);
 }

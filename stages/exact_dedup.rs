@@ -1,14 +1,12 @@
 //! Drops documents that are the same as another.
 
-use std::path::PathBuf;
-
 use corpus::words::Split;
 use corpus::{Digest, Document, Reason, Result, Signal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bloom::Bloom;
-use crate::{Dedup, Finding, Guard, Key, Order, Sketch};
+use crate::{Against, Dedup, Finding, Guard, Key, Order, Sketch};
 
 /// Keeps one of all documents with the same text, byte for byte, or that have something else in
 /// common.
@@ -34,11 +32,11 @@ pub struct ExactDedup {
     /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
     #[serde(skip_serializing)]
     pub guard: Guard,
-    /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
+    /// Another run, finished, by its folder from the pipeline's file: what is alike a document that it
     /// kept goes, and its receipt names that document. All of the other's stay; they come before all
-    /// of ours in rank, and are read, never written.
-    #[serde(skip_serializing)]
-    pub against: Option<PathBuf>,
+    /// of ours in rank, and are read, never written. `{ run: FOLDER, then: mark }` marks ours instead.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 /// What copies have in common.
@@ -79,7 +77,7 @@ struct Written {
     keep: Keep,
     bloom: Option<Bloom>,
     guard: Guard,
-    against: Option<PathBuf>,
+    against: Option<Against>,
 }
 
 impl TryFrom<Written> for ExactDedup {

@@ -8,6 +8,7 @@
 
 use corpus::{Document, SignalSpec, Verdict};
 
+pub mod against;
 #[cfg(test)]
 mod at_work;
 mod dedup;
@@ -67,7 +68,8 @@ pub mod tokenize;
 pub mod tokenizer;
 mod word_hashes;
 
-pub use dedup::{Dedup, Finding, Key, Order, Pairs, Rank, Sketch};
+pub use against::Against;
+pub use dedup::{Cut, Dedup, Finding, First, Key, Order, Pairs, Part, Rank, Sketch};
 pub use guard::{Guard, Then};
 pub use judge::Among;
 pub use spec::{Built, Kind, Models, NonNegative, Positive, Share, StageSpec, Told, Variable, told, writer_of};

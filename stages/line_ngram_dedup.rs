@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bloom::Bloom;
 use crate::paragraph_dedup::{Repeats, without_lines};
 use crate::word_hashes::{self, Words};
-use crate::{Dedup, Finding, Guard, Key, Order, Positive, Share, Sketch};
+use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Order, Part, Positive, Share, Sketch};
 
 /// Removes paragraphs (lines) most of whose n-grams of words stand in documents of lower rank, however
 /// their lines were cut there, or drops whole documents by the same rule; drops a document of which
@@ -34,7 +34,7 @@ pub struct LineNgramDedup {
     /// The share of n-grams seen from which on a paragraph or a document goes.
     pub share: Share,
     /// Paragraphs with fewer words are left alone; those with fewer than an n-gram has are one n-gram.
-    pub min_words: u64,
+    pub min_words: Positive,
     /// What a word is, and which words are the same.
     pub words: Words,
     /// N-grams begin at every so many words of a paragraph, as an option of Dolma has it. With more than 1,
@@ -52,6 +52,10 @@ pub struct LineNgramDedup {
     /// or ends (`stop`). N-grams make no clusters.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// Another run, finished, by its folder from the pipeline's file: n-grams that its documents have count as
+    /// seen before all of ours; they are read, never written.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 /// Whose parameters.
@@ -91,13 +95,14 @@ struct Written {
     remove: Option<Remove>,
     ngram: Option<Positive>,
     share: Option<Share>,
-    min_words: Option<u64>,
+    min_words: Option<Positive>,
     words: Option<Words>,
     stride: Option<Positive>,
     sample: Option<Positive>,
     repeats: Option<Repeats>,
     bloom: Option<Bloom>,
     guard: Guard,
+    against: Option<Against>,
 }
 
 impl TryFrom<Written> for LineNgramDedup {
@@ -107,6 +112,13 @@ impl TryFrom<Written> for LineNgramDedup {
         let preset = LineNgramDedup::of(written.preset);
         if written.ngram.is_some_and(|ngram| ngram.0 > MOST_WORDS) {
             return Err(format!("an n-gram has at most {MOST_WORDS} words"));
+        }
+        if written.share.is_some_and(|share| share.0 == 0.0) {
+            return Err(
+                "a `share` of 0, which every paragraph reaches: for those with a single n-gram that was seen, \
+                        say a small one, such as 0.0001"
+                    .to_owned(),
+            );
         }
         Ok(LineNgramDedup {
             remove: written.remove.unwrap_or(preset.remove),
@@ -119,6 +131,7 @@ impl TryFrom<Written> for LineNgramDedup {
             repeats: written.repeats.unwrap_or(preset.repeats),
             bloom: written.bloom.or(preset.bloom),
             guard: written.guard,
+            against: written.against,
             ..preset
         })
     }
@@ -146,19 +159,22 @@ impl LineNgramDedup {
             remove: Remove::Paragraphs,
             ngram: Positive(13),
             share: Share(0.8),
-            min_words: 13,
+            min_words: Positive(13),
             words: Words::Folded,
             stride: Positive(1),
             sample: Positive(1),
             repeats: Repeats::Keep,
             bloom: None,
             guard: Guard::default(),
+            against: None,
         };
         let theirs = LineNgramDedup { words: Words::Exact, repeats: Repeats::Remove, ..default.clone() };
         match preset {
             Preset::Default => default,
             Preset::Dclm => LineNgramDedup { remove: Remove::Both, bloom: Some(Bloom::of(0.01)), ..theirs },
-            Preset::Dolma => LineNgramDedup { share: Share(0.5), min_words: 14, bloom: Some(Bloom::of(0.1)), ..theirs },
+            Preset::Dolma => {
+                LineNgramDedup { share: Share(0.5), min_words: Positive(14), bloom: Some(Bloom::of(0.1)), ..theirs }
+            }
         }
     }
 
@@ -175,7 +191,7 @@ impl LineNgramDedup {
             ngrams.clear();
             word_hashes::of(paragraph, self.words, &mut words);
             let length = (self.ngram.0 as usize).min(words.len());
-            if length > 0 && words.len() as u64 >= self.min_words {
+            if length > 0 && words.len() as u64 >= self.min_words.0 {
                 word_hashes::runs(&words, length, |at, ngram| {
                     if (at as u64).is_multiple_of(self.stride.0) && ngram.is_multiple_of(self.sample.0) {
                         ngrams.push(ngram);
@@ -213,18 +229,19 @@ impl Dedup for LineNgramDedup {
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        let part = |sketch: Sketch| {
+        let part = |sketch: Sketch, first| {
             let [a, b, c, d, e, f, g, h, ..] = sketch.key;
-            Finding::part(sketch.rank, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+            Finding::part(sketch.rank, u64::from_be_bytes([a, b, c, d, e, f, g, h]), first)
         };
         if let Some(bloom) = self.bloom {
-            return crate::bloom::seen(bloom, sketches, &mut |sketch| found(part(sketch)));
+            return crate::bloom::seen(bloom, sketches, &mut |sketch| found(part(sketch, None)));
         }
-        let mut before = None;
+        let mut first: Option<Sketch> = None;
         for sketch in sketches {
             let sketch = sketch?;
-            if before.replace(sketch.key) == Some(sketch.key) {
-                found(part(sketch))?;
+            match first {
+                Some(first) if first.key == sketch.key => found(part(sketch, Some(first.rank)))?,
+                _ => first = Some(sketch),
             }
         }
         Ok(())
@@ -234,7 +251,7 @@ impl Dedup for LineNgramDedup {
         true
     }
 
-    fn cut(&self, document: &mut Document, parts: &[u64]) -> Verdict {
+    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
         if parts.is_empty() && self.repeats == Repeats::Keep {
             document.signals.set(SIGNALS[0].name, Signal::Number(0.0));
             return Verdict::Keep;
@@ -243,16 +260,24 @@ impl Dedup for LineNgramDedup {
         // earlier paragraphs of this one.
         let mut paragraphs: Vec<(usize, usize, usize)> = Vec::new();
         let mut own: Vec<(u64, u32)> = Vec::new();
+        // Who has first what was seen of each paragraph, and of all of them.
+        let (mut firsts, mut owners): (Vec<First>, Vec<First>) = (Vec::new(), Vec::new());
+        let mut owners_of_all: Vec<First> = Vec::new();
         self.paragraphs(document.text(), |ngrams| {
             let mut seen = 0;
             for ngram in ngrams {
-                if parts.binary_search(ngram).is_ok() {
+                if let Ok(at) = parts.binary_search_by_key(ngram, |part| part.number) {
                     seen += 1;
+                    owners.push(First::of(parts[at]));
                 } else if self.repeats == Repeats::Remove {
                     own.push((*ngram, paragraphs.len() as u32));
                 }
             }
             paragraphs.push((ngrams.len(), seen, 0));
+            if self.remove != Remove::Paragraphs {
+                owners_of_all.extend_from_slice(&owners);
+            }
+            firsts.push(most_of(&mut owners));
         });
         own.sort_unstable();
         let mut first: Option<(u64, u32)> = None;
@@ -266,11 +291,18 @@ impl Dedup for LineNgramDedup {
         let seen: usize = paragraphs.iter().map(|(_, seen, _)| seen).sum();
         let too_many = |seen: usize, all: usize| seen > 0 && seen as f64 / all as f64 >= self.share.0;
         if self.remove != Remove::Paragraphs && too_many(seen, all) {
+            let (end, first) = (document.text().len(), most_of(&mut owners_of_all));
+            cuts.push(Cut { start: 0, end, first });
             return Verdict::Drop(self.reason(), Evidence::found(format!("{seen} of {all} n-grams")));
         }
         if self.remove != Remove::Documents {
-            let mut lines = paragraphs.iter().map(|(all, seen, own)| too_many(seen + own, *all));
-            if let Some(left) = without_lines(document.text(), |_| lines.next().unwrap_or(false), true) {
+            let mut lines = paragraphs.iter().zip(&firsts);
+            let gone = |_: &str| {
+                let ((all, seen, own), first) = lines.next()?;
+                let first = if own > seen { First::Itself } else { *first };
+                too_many(seen + own, *all).then_some(first)
+            };
+            if let Some(left) = without_lines(document.text(), gone, true, cuts) {
                 if left.is_empty() {
                     let what = format!("all paragraphs, {seen} of {all} n-grams");
                     return Verdict::Drop(self.reason(), Evidence::found(what));
@@ -285,46 +317,29 @@ impl Dedup for LineNgramDedup {
     }
 }
 
+/// Who has the most, of as many the one of lowest rank. Leaves nothing there.
+fn most_of(owners: &mut Vec<First>) -> First {
+    owners.sort_unstable();
+    let mut most = (0, First::Nobody);
+    for run in owners.chunk_by(|one, other| one == other) {
+        if run.len() > most.0 {
+            most = (run.len(), run[0]);
+        }
+    }
+    owners.clear();
+    most.1
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use corpus::{DocumentId, Meta};
-
     use super::*;
-    use crate::Rank;
+    use crate::at_work::after;
 
     /// What becomes of texts that come one after the other; `-` for one that goes.
     fn outcomes(dedup: &LineNgramDedup, texts: &[String]) -> Vec<String> {
-        let document = |record: usize| {
-            let id = DocumentId { raw_file: "c4/a".into(), record: record as u64 };
-            Document::new(id, texts[record].clone(), Meta::default())
-        };
-        let mut sketches = Vec::new();
-        for record in 0..texts.len() {
-            let mut keys = Vec::new();
-            dedup.sketch(&document(record), &mut keys);
-            let rank = Rank { raw_file: 0, record: record as u64 };
-            sketches.extend(keys.into_iter().map(|key| Sketch { key, rank }));
-        }
-        sketches.sort_by_key(|sketch| dedup.order().to_bytes(*sketch));
-        let mut found: Vec<Finding> = Vec::new();
-        let mut note = |finding| {
-            found.push(finding);
-            Ok(())
-        };
-        dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
-        let outcome = |record: usize| {
-            let mut document = document(record);
-            let of_it = found.iter().filter(|finding| finding.gone.record == record as u64);
-            let mut parts: Vec<u64> = of_it.filter_map(Finding::as_part).collect();
-            parts.sort_unstable();
-            match dedup.cut(&mut document, &parts) {
-                Verdict::Keep => document.text().to_owned(),
-                Verdict::Drop(..) => "-".to_owned(),
-            }
-        };
-        (0..texts.len()).map(outcome).collect()
+        after(dedup, texts).0
     }
 
     #[track_caller]
@@ -372,6 +387,33 @@ mod tests {
         check("{ repeats: remove }", &[&twice], &[TIDE]);
         check("{ preset: dclm }", &[&twice, TIDE], &[TIDE, "-"]);
         check("{ preset: dolma, repeats: keep }", &[&twice, TIDE], &[&twice, "-"]);
+    }
+
+    #[test]
+    fn a_paragraph_that_goes_is_told_with_who_has_most_of_it() {
+        let [a, b] = ["a b c d e f", "g h i j"];
+        let mixed = format!("own words\na b c d g h i j\n{b}");
+        let texts = [a, b, &mixed];
+        let dedup: LineNgramDedup = serde_saphyr::from_str("{ ngram: 2, min_words: 2, share: 0.8 }").unwrap();
+        let (left, cuts) = after(&dedup, &texts);
+        assert_eq!(left, [a, b, "own words"]);
+        let told: Vec<(&str, u64)> = cuts[2]
+            .iter()
+            .map(|cut| match cut.first {
+                First::Document(rank) => (&mixed[cut.start..cut.end], rank.record),
+                first => panic!("{first:?}"),
+            })
+            .collect();
+        // Three n-grams of each: of lower rank is the first.
+        assert_eq!(told, [("a b c d g h i j", 0), (b, 1)]);
+        let dedup: LineNgramDedup =
+            serde_saphyr::from_str("{ ngram: 2, min_words: 2, remove: documents, bloom: { error_rate: 0.000001 } }")
+                .unwrap();
+        let (left, cuts) = after(&dedup, &[a, a]);
+        assert_eq!(
+            (left[1].as_str(), &cuts[1][..]),
+            ("-", &[Cut { start: 0, end: a.len(), first: First::Nobody }][..])
+        );
     }
 
     #[test]
@@ -460,6 +502,8 @@ mod tests {
             "{ sample: 0 }",
             "{ remove: lines }",
             "{ min_words: -1 }",
+            "{ min_words: 0 }",
+            "{ share: 0 }",
             "{ bloom: true }",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

@@ -1,7 +1,5 @@
 //! Drops documents that share most of their words, in order, with another.
 
-use std::path::PathBuf;
-
 use corpus::{Document, DocumentId, Meta, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::minhash::crowd::{self, Crowd, Pair};
 use crate::minhash::rp_v2::{self, PERMUTATIONS, Permutations};
 use crate::minhash::{self, Fold, MOST_BINS, MOST_WORDS, Sketcher};
-use crate::{Among, Dedup, Finding, Guard, Key, Order, Pairs, Positive, Rank, Share, Sketch, judge};
+use crate::{Against, Among, Dedup, Finding, Guard, Key, Order, Pairs, Positive, Rank, Share, Sketch, judge};
 
 /// Keeps one of documents of which most shingles, words that follow each other, are the same: pages
 /// that differ in a date, forks of a file, reposts.
@@ -60,11 +58,11 @@ pub struct MinhashDedup {
     /// `then` what happens.
     #[serde(skip_serializing)]
     pub guard: Guard,
-    /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
+    /// Another run, finished, by its folder from the pipeline's file: what is alike a document that it
     /// kept goes, and its receipt names that document. All of the other's stay; they come before all
-    /// of ours in rank, and are read, never written.
-    #[serde(skip_serializing)]
-    pub against: Option<PathBuf>,
+    /// of ours in rank, and are read, never written. `{ run: FOLDER, then: mark }` marks ours instead.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 /// Whose rules hold.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-use crate::{Dedup, Finding, Guard, Key, Sketch};
+use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch};
 
 /// Removes lines that a document of lower rank has too, as navigation, notices and boilerplate are;
 /// drops a document of which nothing stays.
@@ -41,6 +41,10 @@ pub struct ParagraphDedup {
     /// beyond (`warn`) or ends (`stop`). Lines make no clusters.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// Another run, finished, by its folder from the pipeline's file: lines that its documents have count as
+    /// seen before all of ours; they are read, never written.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 /// Which copy of a line stays.
@@ -99,6 +103,7 @@ impl Default for ParagraphDedup {
             blank_lines: BlankLines::default(),
             min_characters: 30,
             guard: Guard::default(),
+            against: None,
         }
     }
 }
@@ -166,9 +171,9 @@ impl Dedup for ParagraphDedup {
             match &mut first {
                 Some((known, shared)) if known.key == sketch.key => {
                     if !std::mem::replace(shared, true) && self.keep == Keep::None {
-                        found(Finding::part(known.rank, part))?;
+                        found(Finding::part(known.rank, part, Some(known.rank)))?;
                     }
-                    found(Finding::part(sketch.rank, part))?;
+                    found(Finding::part(sketch.rank, part, Some(known.rank)))?;
                 }
                 _ => first = Some((sketch, false)),
             }
@@ -180,17 +185,19 @@ impl Dedup for ParagraphDedup {
         true
     }
 
-    fn cut(&self, document: &mut Document, parts: &[u64]) -> Verdict {
+    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
         let text = document.text();
         let before = (text.chars().count(), text.split('\n').count());
         let mut seen = BTreeSet::new();
         let gone = |line: &str| {
-            let hash = self.hash(line);
-            let duplicate = hash.is_some_and(|hash| parts.binary_search(&hash).is_ok());
-            duplicate || self.repeats == Repeats::Remove && hash.is_some_and(|hash| !seen.insert(hash))
+            let hash = self.hash(line)?;
+            if let Ok(at) = parts.binary_search_by_key(&hash, |part| part.number) {
+                return Some(if self.keep == Keep::First { First::of(parts[at]) } else { First::Nobody });
+            }
+            (self.repeats == Repeats::Remove && !seen.insert(hash)).then_some(First::Itself)
         };
         let mut lines = before.1;
-        if let Some(kept) = without_lines(text, gone, self.blank_lines == BlankLines::Keep) {
+        if let Some(kept) = without_lines(text, gone, self.blank_lines == BlankLines::Keep, cuts) {
             if kept.is_empty() {
                 return Verdict::Drop(self.reason(), Evidence::found(format!("{} lines", before.1)));
             }
@@ -210,22 +217,32 @@ impl Dedup for ParagraphDedup {
     }
 }
 
-/// What is left of a text without some of its lines, if any goes. With `tidy`, so do blank lines that
-/// would stand beside another, or first or last, now that lines are gone.
+/// What is left of a text without some of its lines, if any goes, and which stretches went: lines that
+/// follow each other and that one document has first are one. With `tidy`, blank lines go too that would
+/// stand beside another, or first or last, now that lines are gone; nobody has these first.
 pub(crate) fn without_lines<'t>(
     text: &'t str,
-    mut gone: impl FnMut(&'t str) -> bool,
+    mut gone: impl FnMut(&'t str) -> Option<First>,
     tidy: bool,
+    cuts: &mut Vec<Cut>,
 ) -> Option<Vec<&'t str>> {
     let blank = |line: &str| line.trim().is_empty();
     let mut kept: Vec<&str> = Vec::new();
     let mut removed = false;
+    let mut start = 0;
     for line in text.split('\n') {
         let stray = |kept: &[&str]| tidy && blank(line) && kept.last().is_none_or(|last| blank(last));
-        match gone(line) || removed && stray(&kept) {
-            true => removed = true,
-            false => kept.push(line),
+        let end = start + line.len();
+        if let Some(first) = gone(line) {
+            removed = true;
+            match cuts.last_mut().filter(|last| last.end + 1 == start && last.first == first) {
+                Some(last) => last.end = end,
+                None => cuts.push(Cut { start, end, first }),
+            }
+        } else if !(removed && stray(&kept)) {
+            kept.push(line);
         }
+        start = end + 1;
     }
     while removed && tidy && kept.last().is_some_and(|last| blank(last)) {
         kept.pop();
@@ -288,45 +305,14 @@ fn hash(normal: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use corpus::{DocumentId, Meta};
-
     use super::*;
-    use crate::Rank;
+    use crate::at_work::after;
 
     /// What becomes of texts of one raw file, one after the other; `-` for one that goes.
     #[track_caller]
     fn check(options: &str, texts: &[&str], become_: &[&str]) {
         let dedup: ParagraphDedup = serde_saphyr::from_str(options).unwrap();
-        let document = |record: usize| {
-            let id = DocumentId { raw_file: "c4/a".into(), record: record as u64 };
-            Document::new(id, texts[record].to_owned(), Meta::default())
-        };
-        let mut sketches = Vec::new();
-        for record in 0..texts.len() {
-            let mut keys = Vec::new();
-            dedup.sketch(&document(record), &mut keys);
-            let rank = Rank { raw_file: 0, record: record as u64 };
-            sketches.extend(keys.into_iter().map(|key| Sketch { key, rank }));
-        }
-        sketches.sort();
-        let mut found: Vec<Finding> = Vec::new();
-        let mut note = |finding| {
-            found.push(finding);
-            Ok(())
-        };
-        dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
-        let outcomes: Vec<String> = (0..texts.len())
-            .map(|record| {
-                let mut document = document(record);
-                let of_it = found.iter().filter(|finding| finding.gone.record == record as u64);
-                let mut parts: Vec<u64> = of_it.filter_map(Finding::as_part).collect();
-                parts.sort_unstable();
-                match dedup.cut(&mut document, &parts) {
-                    Verdict::Keep => document.text().to_owned(),
-                    Verdict::Drop(..) => "-".to_owned(),
-                }
-            })
-            .collect();
+        let (outcomes, _) = after(&dedup, texts);
         assert_eq!(outcomes, become_, "{options}");
     }
 
@@ -348,6 +334,45 @@ mod tests {
         let (a, b) = (format!("{notice}\n\nHome\n\nA"), format!("B\n\n{notice}\n\nHome"));
         check("{}", &[&a, &b, notice, "Home"], &[&a, "B\n\nHome", "-", "Home"]);
         check("{ min_characters: 4 }", &[&a, &b], &[&a, "B"]);
+    }
+
+    #[test]
+    fn a_text_that_loses_nothing_keeps_its_last_line_break() {
+        let notice = "This site uses cookies: by staying here you accept all of them.";
+        let (a, b) = (format!("{notice}\n\n"), "Another text, of which nobody has anything.\n\n\n");
+        check("{}", &[&a, b, notice], &[&a, b, "-"]);
+        check("{ repeats: remove, min_characters: 0 }", &["a\nb\n", "c\n"], &["a\nb\n", "c\n"]);
+    }
+
+    #[test]
+    fn every_line_that_goes_is_told_with_who_has_it_first() {
+        let line = |number: u32| format!("Line number {} of all that we have to say.", "I".repeat(number as usize));
+        let (a, b) = ([line(1), line(2)].join("\n"), [line(3), line(3)].join("\n"));
+        let c = [line(3), line(1), line(2), "own".to_owned(), String::new(), line(1)].join("\n");
+        let texts = [&*a, &*b, &*c, &*line(2)];
+        let dedup: ParagraphDedup = serde_saphyr::from_str("{ repeats: remove }").unwrap();
+        let (left, cuts) = after(&dedup, &texts);
+        assert_eq!(left, [&*a, &*line(3), "own", "-"]);
+        let told = |text: usize| {
+            let words = |cut: &Cut| {
+                let first = match cut.first {
+                    First::Document(rank) => rank.record.to_string(),
+                    First::Itself => "itself".to_owned(),
+                    First::Nobody => "nobody".to_owned(),
+                };
+                (texts[text][cut.start..cut.end].to_owned(), first)
+            };
+            cuts[text].iter().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0), []);
+        assert_eq!(told(1), [(line(3), "itself".to_owned())]);
+        let both = [line(1), line(2)].join("\n");
+        assert_eq!(told(2), [(line(3), "1".to_owned()), (both, "0".to_owned()), (line(1), "0".to_owned())]);
+        assert_eq!(told(3), [(line(2), "0".to_owned())]);
+        // Where no copy stays, nobody has it.
+        let (_, cuts) = after(&serde_saphyr::from_str::<ParagraphDedup>(CC_NET).unwrap(), &["a", "a"]);
+        let cut = Cut { start: 0, end: 1, first: First::Nobody };
+        assert_eq!(cuts, [vec![cut.clone()], vec![cut]]);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Drops documents that share almost all of their characters with another.
 
-use std::path::PathBuf;
-
 use corpus::{Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Dedup, Finding, Guard, Key, Rank, Sketch, simhash};
+use crate::{Against, Dedup, Finding, Guard, Key, Rank, Sketch, simhash};
 
 /// Keeps one of documents whose SimHashes differ in at most `distance` of 64 bits: editions of a
 /// book, pages that differ in a date.
@@ -32,11 +30,11 @@ pub struct SimhashDedup {
     /// whether the run goes on beyond (`warn`) or ends (`stop`). The largest clusters are shown.
     #[serde(skip_serializing)]
     pub guard: Guard,
-    /// The folder of another run, finished, from the pipeline's file: what is alike a document that it
+    /// Another run, finished, by its folder from the pipeline's file: what is alike a document that it
     /// kept goes, and its receipt names that document. All of the other's stay; they come before all
-    /// of ours in rank, and are read, never written.
-    #[serde(skip_serializing)]
-    pub against: Option<PathBuf>,
+    /// of ours in rank, and are read, never written. `{ run: FOLDER, then: mark }` marks ours instead.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 /// For which documents one goes.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::minhash_dedup::Clusters;
 use crate::signals::Files;
-use crate::{Dedup, Guard, Stage, fasttext};
+use crate::{Against, Dedup, Guard, Stage, against, fasttext};
 
 /// What a stage does to a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -295,6 +295,7 @@ impl StageSpec {
             StageSpec::Secrets(options) => options.writes().to_vec(),
             StageSpec::Signals(options) => options.writes(),
             StageSpec::SubstringDedup(options) => options.writes().to_vec(),
+            _ if self.marks() => against::SIGNALS.to_vec(),
             _ => Vec::new(),
         }
     }
@@ -304,6 +305,10 @@ impl StageSpec {
         match self {
             StageSpec::Perplexity(_) => crate::perplexity::WRITES.to_vec(),
             StageSpec::Signals(_) => crate::signals::all(),
+            StageSpec::CrawlDedup(_)
+            | StageSpec::ExactDedup(_)
+            | StageSpec::MinhashDedup(_)
+            | StageSpec::SimhashDedup(_) => against::SIGNALS.to_vec(),
             _ => self.writes(),
         }
     }
@@ -375,12 +380,44 @@ impl StageSpec {
         }
     }
 
+    fn other_run(&self) -> Option<&Against> {
+        match self {
+            StageSpec::CrawlDedup(options) => options.against.as_ref(),
+            StageSpec::ExactDedup(options) => options.against.as_ref(),
+            StageSpec::LineNgramDedup(options) => options.against.as_ref(),
+            StageSpec::MinhashDedup(options) => options.against.as_ref(),
+            StageSpec::ParagraphDedup(options) => options.against.as_ref(),
+            StageSpec::SimhashDedup(options) => options.against.as_ref(),
+            StageSpec::SubstringDedup(options) => options.against.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The folder of another run that a dedup is held against.
     pub fn against(&self) -> Option<&Path> {
+        self.other_run().map(|against| &*against.run)
+    }
+
+    /// Whether it is a dedup that marks what another run has instead of dropping it.
+    pub fn marks(&self) -> bool {
+        self.other_run().is_some_and(|against| against.then == against::Then::Mark)
+    }
+
+    /// Why it cannot be held against another run as its options want it.
+    pub fn cannot_be_against(&self) -> Option<&'static str> {
+        self.other_run()?;
         match self {
-            StageSpec::ExactDedup(options) => options.against.as_deref(),
-            StageSpec::MinhashDedup(options) => options.against.as_deref(),
-            StageSpec::SimhashDedup(options) => options.against.as_deref(),
+            StageSpec::ParagraphDedup(options) if options.scope == crate::paragraph_dedup::Scope::RawFile => {
+                Some("`scope: raw_file` compares the lines of one raw file, and none is of both runs")
+            }
+            StageSpec::CrawlDedup(options) if self.marks() && options.judged() => Some(
+                "`by: winning_url` judges addresses, which no document of the other run stands for: it cannot mark",
+            ),
+            StageSpec::ParagraphDedup(_) | StageSpec::LineNgramDedup(_) | StageSpec::SubstringDedup(_)
+                if self.marks() =>
+            {
+                Some("a mark names the document that a whole one is alike, and this dedup compares parts of documents")
+            }
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::paragraph_dedup::Repeats;
 use crate::spans::{Rolling, windows};
-use crate::{Dedup, Finding, Guard, Key, Sketch};
+use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch};
 
 /// Removes every span of at least `min_bytes` bytes that stands in a document of lower rank, or earlier in
 /// the same one; the first copy stays. Drops a document of which only white space is left.
@@ -40,11 +40,21 @@ pub struct SubstringDedup {
     /// (`stop`). Spans make no clusters.
     #[serde(skip_serializing)]
     pub guard: Guard,
+    /// Another run, finished, by its folder from the pipeline's file: spans that its documents have count as
+    /// seen before all of ours; they are read, never written.
+    #[serde(skip_serializing_if = "Against::is_plain")]
+    pub against: Option<Against>,
 }
 
 impl Default for SubstringDedup {
     fn default() -> SubstringDedup {
-        SubstringDedup { min_bytes: Length(200), at: At::default(), repeats: Repeats::Remove, guard: Guard::default() }
+        SubstringDedup {
+            min_bytes: Length(200),
+            at: At::default(),
+            repeats: Repeats::Remove,
+            guard: Guard::default(),
+            against: None,
+        }
     }
 }
 
@@ -139,9 +149,9 @@ impl Dedup for SubstringDedup {
             match &mut first {
                 Some((known, shared)) if known.key == sketch.key => {
                     if !std::mem::replace(shared, true) {
-                        found(Finding::part(known.rank, number(known.key)))?;
+                        found(Finding::part(known.rank, number(known.key), None))?;
                     }
-                    found(Finding::part(sketch.rank, number(sketch.key)))?;
+                    found(Finding::part(sketch.rank, number(sketch.key), None))?;
                 }
                 _ => first = Some((sketch, false)),
             }
@@ -173,11 +183,14 @@ impl Dedup for SubstringDedup {
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        let mut before = None;
+        let mut first: Option<Sketch> = None;
         for sketch in sketches {
             let sketch = sketch?;
-            if before.replace(sketch.key) == Some(sketch.key) {
-                found(Finding::part(sketch.rank, number(sketch.key)))?;
+            match first {
+                Some(first) if first.key == sketch.key => {
+                    found(Finding::part(sketch.rank, number(sketch.key), Some(first.rank)))?;
+                }
+                _ => first = Some(sketch),
             }
         }
         Ok(())
@@ -187,12 +200,12 @@ impl Dedup for SubstringDedup {
         true
     }
 
-    fn cut(&self, document: &mut Document, parts: &[u64]) -> Verdict {
+    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
         let text = document.text();
         let spans = self.spans(text, parts);
         let kept = match self.at {
-            At::Characters => without_spans(text, &spans),
-            At::Lines => without_whole_lines(text, &spans),
+            At::Characters => without_spans(text, &spans, cuts),
+            At::Lines => without_whole_lines(text, &spans, cuts),
         };
         let removed = text.len() - kept.len();
         if removed > 0 && kept.trim().is_empty() {
@@ -208,7 +221,7 @@ impl Dedup for SubstringDedup {
 
 impl SubstringDedup {
     /// The spans that go, in bytes: in order, none touches the next.
-    fn spans(&self, text: &str, parts: &[u64]) -> Vec<(usize, usize)> {
+    fn spans(&self, text: &str, parts: &[Part]) -> Vec<Span> {
         let (bytes, length) = (text.as_bytes(), self.length());
         // Only where a seed stands twice a window may.
         let mut twice: HashSet<u64> = HashSet::new();
@@ -223,37 +236,73 @@ impl SubstringDedup {
             let again = places.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1);
             twice.extend(again.map(|pair| pair[0].0));
         }
-        let mut spans: Vec<(usize, usize)> = Vec::new();
+        let mut spans: Vec<Span> = Vec::new();
         if parts.is_empty() && twice.is_empty() {
             return spans;
         }
         let mut first: HashMap<Key, usize> = HashMap::new();
         let wanted = |seed: u64| !parts.is_empty() || twice.contains(&seed);
         self.known(bytes, wanted, |start, seed, key| {
-            let elsewhere = parts.binary_search(&number(key)).is_ok();
+            let elsewhere = parts.binary_search_by_key(&number(key), |part| part.number).ok();
             // A copy that overlaps the first one would take from it.
             let before = twice.contains(&seed) && *first.entry(key).or_insert(start) + length <= start;
-            if elsewhere || before {
-                match spans.last_mut() {
-                    Some((_, end)) if start <= *end => *end = start + length,
-                    _ => spans.push((start, start + length)),
-                }
+            let first = match elsewhere {
+                Some(at) => First::of(parts[at]),
+                None if before => First::Itself,
+                None => return,
+            };
+            let end = start + length;
+            match spans.last_mut() {
+                Some(span) if start <= span.end => span.more(end, first),
+                _ => spans.push(Span { start, end, firsts: vec![(end, first)] }),
             }
         });
         spans
     }
 }
 
+/// A span of bytes that goes.
+struct Span {
+    start: usize,
+    end: usize,
+    /// Who has it first, piece by piece, each with its end: the windows of a span may be of several documents.
+    firsts: Vec<(usize, First)>,
+}
+
+impl Span {
+    fn more(&mut self, end: usize, first: First) {
+        self.end = end;
+        match self.firsts.last_mut() {
+            // Windows that do not begin one byte apart may stand apart there.
+            Some((last, known)) if *known == first && *last + 1 == end => *last = end,
+            _ => self.firsts.push((end, first)),
+        }
+    }
+
+    /// What is cut of it, from `start` to `end`: each piece lies in whole windows of its document.
+    fn cut(&self, start: usize, end: usize, cuts: &mut Vec<Cut>) {
+        let mut from = start;
+        for (to, first) in &self.firsts {
+            let to = (*to).min(end);
+            if from < to {
+                cuts.push(Cut { start: from, end: to, first: *first });
+                from = to;
+            }
+        }
+    }
+}
+
 /// A text without spans of bytes; a character goes if all of its bytes do.
-fn without_spans(text: &str, spans: &[(usize, usize)]) -> String {
+fn without_spans(text: &str, spans: &[Span], cuts: &mut Vec<Cut>) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut from = 0;
-    for (start, end) in spans {
-        let start = (*start..*end).find(|at| text.is_char_boundary(*at)).unwrap_or(*end);
-        let end = (start..=*end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(start);
+    for span in spans {
+        let start = (span.start..span.end).find(|at| text.is_char_boundary(*at)).unwrap_or(span.end);
+        let end = (start..=span.end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(start);
         if start < end {
             kept.push_str(&text[from..start]);
             from = end;
+            span.cut(start, end, cuts);
         }
     }
     kept.push_str(&text[from..]);
@@ -261,16 +310,17 @@ fn without_spans(text: &str, spans: &[(usize, usize)]) -> String {
 }
 
 /// A text without the lines that lie in spans from end to end; of an empty one its end does.
-fn without_whole_lines(text: &str, spans: &[(usize, usize)]) -> String {
+fn without_whole_lines(text: &str, spans: &[Span], cuts: &mut Vec<Cut>) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut spans = spans.iter().peekable();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
         let content = if line.len() > 1 { end - usize::from(line.ends_with('\n')) } else { end };
-        while spans.next_if(|(_, to)| *to < content).is_some() {}
-        if !spans.peek().is_some_and(|(from, to)| *from <= start && content <= *to) {
-            kept.push_str(line);
+        while spans.next_if(|span| span.end < content).is_some() {}
+        match spans.peek().filter(|span| span.start <= start && content <= span.end) {
+            Some(span) => span.cut(start, content, cuts),
+            None => kept.push_str(line),
         }
         start = end;
     }
@@ -279,62 +329,37 @@ fn without_whole_lines(text: &str, spans: &[(usize, usize)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use corpus::{DocumentId, Meta};
-
     use super::*;
-    use crate::Rank;
+    use crate::at_work::after;
 
-    fn document(texts: &[String], record: usize) -> Document {
-        let id = DocumentId { raw_file: "c4/a".into(), record: record as u64 };
-        Document::new(id, texts[record].clone(), Meta::default())
-    }
-
-    /// What becomes of texts that come one after the other; `-` for one that goes.
+    /// What becomes of texts that come one after the other; `-` for one that goes. What is told of the
+    /// cuts is held against the texts.
     fn outcomes(dedup: &SubstringDedup, texts: &[String]) -> Vec<String> {
-        let rank = |record: usize| Rank { raw_file: 0, record: record as u64 };
-        let parts_of = |found: &[Finding], record: usize| {
-            let mut parts: Vec<u64> =
-                found.iter().filter(|finding| finding.gone == rank(record)).filter_map(Finding::as_part).collect();
-            parts.sort_unstable();
-            parts
-        };
-        let mut sketches = Vec::new();
-        for record in 0..texts.len() {
-            let mut keys = Vec::new();
-            dedup.sketch(&document(texts, record), &mut keys);
-            sketches.extend(keys.into_iter().map(|key| Sketch { key, rank: rank(record) }));
-        }
-        sketches.sort();
-        let mut found = Vec::new();
-        let mut note = |finding| {
-            found.push(finding);
-            Ok(())
-        };
-        dedup.resolve(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
-        let mut sketches = Vec::new();
-        for (record, text) in texts.iter().enumerate() {
-            let mut push = |key| {
-                sketches.push(Sketch { key, rank: rank(record) });
-                Ok(())
-            };
-            dedup.sketch_again(text, &parts_of(&found, record), &mut push).unwrap();
-        }
-        sketches.sort();
-        sketches.dedup();
-        let mut found = Vec::new();
-        let mut note = |finding| {
-            found.push(finding);
-            Ok(())
-        };
-        dedup.resolve_again(&mut sketches.into_iter().map(Ok), &mut note).unwrap();
-        let outcome = |record: usize| {
-            let mut document = document(texts, record);
-            match dedup.cut(&mut document, &parts_of(&found, record)) {
-                Verdict::Keep => document.text().to_owned(),
-                Verdict::Drop(..) => "-".to_owned(),
+        let (left, cuts) = after(dedup, texts);
+        for (record, cuts) in cuts.iter().enumerate() {
+            let text = texts[record].as_bytes();
+            let mut end = 0;
+            for cut in cuts {
+                assert!(end <= cut.start && cut.start < cut.end, "{cuts:?}");
+                end = cut.end;
+                let cut_away = &text[cut.start..cut.end];
+                let windows = cut_away.windows(dedup.length());
+                let (of, one) = match cut.first {
+                    First::Document(rank) => (texts[rank.record as usize].as_bytes(), rank.record < record as u64),
+                    First::Itself => (text, true),
+                    First::Nobody => panic!("{cut:?}"),
+                };
+                let has = |bytes: &[u8]| of.windows(bytes.len()).any(|other| other == bytes);
+                assert!(one && windows.into_iter().all(has), "{cut:?} of {texts:?}");
+                // Shorter ones were part of longer ones.
+                assert!(cut_away.len() >= dedup.length() || has(cut_away), "{cut:?} of {texts:?}");
             }
-        };
-        (0..texts.len()).map(outcome).collect()
+            if left[record] != "-" && dedup.at == At::Characters {
+                let cut: usize = cuts.iter().map(|cut| cut.end - cut.start).sum();
+                assert_eq!(cut, text.len() - left[record].len(), "{texts:?}");
+            }
+        }
+        left
     }
 
     /// The same, by comparing every window with every one before it.

@@ -11,8 +11,8 @@ use crate::{Counts, DocumentId, Error, Evidence, Reason, Result};
 /// Writes why each dropped document and each unusable record is gone.
 ///
 /// Columns: `id`, `raw_file`, `record`, `stage` (its place and name in the pipeline, `source` for
-/// an unusable record), `reason`, `evidence`, for a duplicate `kept_id` and `similarity`, `bytes`
-/// of the text (or record) as it was read, and `unusable`.
+/// an unusable record), `reason`, `evidence`, for a duplicate `kept_id`, `kept_run` (the
+/// other run that has it, null if it is of this one) and `similarity`, `bytes` of the text (or record) as it was read, and `unusable`.
 pub struct DroppedWriter {
     table: TableWriter,
     id: String,
@@ -31,6 +31,7 @@ impl DroppedWriter {
             Column::word("reason"),
             Column::text("evidence"),
             Column::text("kept_id").nullable(),
+            Column::word("kept_run").nullable(),
             Column::new("similarity", Kind::Single).nullable(),
             Column::new("bytes", Kind::Unsigned),
             Column::new("unusable", Kind::Flag),
@@ -70,11 +71,12 @@ impl DroppedWriter {
         }
         push_display(&mut self.id, id);
         push_display(&mut self.evidence, evidence);
-        let mut twin = (Cell::Null, Cell::Null);
-        if let Evidence::Twin { kept, similarity } = evidence {
+        let mut twin = (Cell::Null, Cell::Null, Cell::Null);
+        if let Evidence::Twin { kept, similarity, run } = evidence {
             push_display(&mut self.kept, kept);
             let known = *similarity >= 0.0;
-            twin = (Cell::Text(&self.kept), if known { Cell::Number(f64::from(*similarity)) } else { Cell::Null });
+            let similarity = if known { Cell::Number(f64::from(*similarity)) } else { Cell::Null };
+            twin = (Cell::Text(&self.kept), run.as_deref().map_or(Cell::Null, Cell::Text), similarity);
         }
         self.table.push(&[
             Cell::Text(&self.id),
@@ -85,6 +87,7 @@ impl DroppedWriter {
             Cell::Text(&self.evidence),
             twin.0,
             twin.1,
+            twin.2,
             Cell::Unsigned(bytes),
             Cell::Flag(unusable),
         ])

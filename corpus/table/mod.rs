@@ -5,6 +5,7 @@
 //! rows give the same bytes; a reader holds one piece of one row group at a time.
 
 mod cells;
+mod cut;
 mod documents;
 mod dropped;
 mod provenance;
@@ -13,6 +14,7 @@ mod writer;
 
 use std::path::Path;
 
+pub use cut::{CutReceipt, CutWriter};
 pub use documents::{DocumentReader, DocumentWriter, texts_of};
 pub use dropped::{DroppedWriter, count_dropped};
 pub use provenance::ProvenanceWriter;
@@ -26,7 +28,7 @@ use crate::document::ScoredSpan;
 
 /// Which columns our tables have and how they are written: part of a task's id, so that tables of an earlier layout are made
 /// anew and none of two layouts is taken for the other.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// What becomes of a table's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +157,7 @@ mod tests {
         let mut writer = DroppedWriter::new(&store, "dropped.parquet").unwrap();
         let id = DocumentId { raw_file: "c4/a.json".into(), record: 3 };
         let kept = DocumentId { raw_file: "c4/a.json".into(), record: 1 };
-        let twin = Evidence::Twin { kept, similarity: 1.0 };
+        let twin = Evidence::Twin { kept, similarity: 1.0, run: None };
         writer.dropped("2:exact_dedup", &id, Reason("exact_duplicate"), &twin, 9).unwrap();
         writer.unusable(&id, Reason("bad_json"), &Evidence::found("a comma"), 5).unwrap();
         writer.publish().unwrap();

@@ -47,6 +47,10 @@ fn look_at(run: &Run<'_>, number: usize) -> Result<()> {
     let (mut findings, mut last) = (Findings::of_all(run, number)?, None);
     let mut taken = 0;
     while let Some(finding) = findings.next()? {
+        // What is another run's is marked, and stays.
+        if group.marks && (finding.kept.raw_file as usize) < run.plan.others {
+            continue;
+        }
         // A document may be found by several ranges, and goes once.
         let new = parts || last.replace(finding.gone) != Some(finding.gone);
         if new && let Some(slice) = slice_of(run, finding.gone).and_then(|slice| slices.get_mut(&slice)) {
@@ -136,6 +140,9 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     let mut sorter = Sorter::<28>::new(run.store, run.memory.sort);
     let (mut findings, mut last) = (Findings::of_all(run, group)?, None);
     while let Some(finding) = findings.next()? {
+        if run.plan.groups[group].marks && (finding.kept.raw_file as usize) < run.plan.others {
+            continue;
+        }
         // Where nobody can name what stays, nobody can say what belongs together.
         if last.replace(finding.gone) != Some(finding.gone) && !finding.is_seen() {
             let mut record = [0; 28];

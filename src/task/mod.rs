@@ -86,6 +86,9 @@ pub fn run(
         TaskKind::Evidence { group, partition } if run.plan.groups[group].twice => {
             again::sketch(run, task, group, partition)?
         }
+        TaskKind::ReferenceEvidence { group, part } if run.plan.groups[group].twice => {
+            again::sketch_of_other(run, task, group, part)?
+        }
         TaskKind::ResolveAgain { group, range } => again::resolve(run, task, group, range)?,
         TaskKind::Reference { group, part } => reference::sketch(run, task, group, part)?,
         TaskKind::ReferenceEvidence { group, part } => reference::evidence(run, task, group, part)?,
@@ -156,7 +159,7 @@ impl Documents<'_> {
             }
             while let Some((bytes, worked)) = waiting.remove(&next) {
                 let permit = self.run.permits.acquire();
-                out.write(worked.outcomes, &mut cost)?;
+                out.write(worked.outcomes, &worked.cuts, &mut cost)?;
                 drop(permit);
                 self.run.observers.event(&Event::Progress { counts: &worked.counts });
                 counts.merge(&worked.counts);

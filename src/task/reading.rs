@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use corpus::manifest::RawRead;
 use corpus::table::DocumentReader;
-use corpus::{DocumentId, Error, Evidence};
+use corpus::{DocumentId, Error, Evidence, Signal};
 use crossbeam_channel::Sender;
 use sources::{Record, Sink};
 use stages::Rank;
+use stages::against::SIGNALS;
 
 use super::Documents;
 use super::bounds::{Budget, Permit};
-use super::resolve::Findings;
+use super::resolve::{Findings, is_others};
 use super::segment::{Handful, Item, Message};
 use crate::failure::{Code, Failure};
 use crate::ledger::Ledger;
@@ -168,19 +169,43 @@ impl<'t> Hand<'t> {
                     parts.extend(found.as_part());
                     finding = findings.next()?;
                 }
+                parts.sort_unstable();
                 self.push(Item::Parted(document, parts))?;
                 continue;
             }
-            let item = match finding {
-                Some(found) if found.gone == rank && found.is_seen() => {
+            let (mut mark, mut gone) = (None, None);
+            while let Some(found) = finding.filter(|found| found.gone == rank) {
+                let marks = plan.groups[group].marks && is_others(plan, found.kept);
+                let place = if marks { &mut mark } else { &mut gone };
+                place.get_or_insert(found);
+                finding = findings.next()?;
+            }
+            let item = match (gone, mark) {
+                (Some(found), _) if found.is_seen() => {
                     Item::Gone(document, Evidence::found("a Bloom filter has seen it"))
                 }
-                Some(found) if found.gone == rank => {
-                    let raw_file = plan.raw_files[found.kept.raw_file as usize].name.clone();
-                    let kept = DocumentId { raw_file, record: found.kept.record };
-                    Item::Gone(document, Evidence::Twin { kept, similarity: found.similarity })
+                (Some(found), _) => {
+                    let (kept, run) = plan.document_at(found.kept);
+                    Item::Gone(document, Evidence::Twin { kept, similarity: found.similarity, run })
                 }
-                _ => Item::Document(document),
+                (None, Some(found)) => {
+                    let mut document = document;
+                    let (kept, run) = plan.document_at(found.kept);
+                    let known = found.similarity >= 0.0;
+                    let values = [
+                        Some(Signal::Text(kept.to_string().into())),
+                        known.then(|| Signal::Number(f64::from(found.similarity))),
+                        run.map(|run| Signal::Text(Box::from(&*run))),
+                    ];
+                    // What an earlier dedup, mostly the stricter one, said stands.
+                    if document.signals.get(SIGNALS[0].name).is_none() {
+                        for (signal, value) in SIGNALS.iter().zip(values) {
+                            value.into_iter().for_each(|value| document.signals.set(signal.name, value));
+                        }
+                    }
+                    Item::Marked(document)
+                }
+                (None, None) => Item::Document(document),
             };
             self.push(item)?;
         }

@@ -3,10 +3,10 @@
 
 use std::sync::atomic::Ordering;
 
-use corpus::Error;
 use corpus::catalog::FORMAT;
 use corpus::sorted::Sorter;
 use corpus::table::DocumentReader;
+use corpus::{Digest, Error};
 use stages::Sketch;
 
 use super::Run;
@@ -25,6 +25,12 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<O
     let dedup = dedup_of(run, group)?;
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
+    // It is read whole anyway, and its catalog says what it was.
+    let (digest, _) = Digest::of_file(&reference.path())?;
+    if digest != reference.digest {
+        let detail = format!("is not what its run wrote: `redpajama verify {}`", reference.folder.display());
+        return Err(Error::damaged(reference.path(), detail).into());
+    }
     let mut ranks = Ranks::within(plan, reference.files.clone());
     let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
     let mut keys = Vec::new();
@@ -41,7 +47,7 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<O
         }
         rank.raw_file -= reference.files.start as u32;
         keys.clear();
-        dedup.sketch(&document, &mut keys);
+        dedup.sketch_of_other(&document, &mut keys);
         for key in &keys {
             sketches.push(Sketch { key: *key, rank }.to_bytes())?;
         }

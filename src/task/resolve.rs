@@ -41,22 +41,49 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let clock = thread_cpu();
     let order = dedup.order();
     let files = sketch_files(run, group)?;
-    let Some(sketches) = sketches_of(run, &files, order, range, spec.ranges)? else { return Ok(None) };
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = PairCounts::default();
-    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
-    pairs.capped = dedup.resolve_and_count(&mut sorted, &mut |finding| {
-        if is_others(plan, finding.gone) {
-            return Ok(());
-        }
-        if spec.verified {
-            candidates.push(finding.gone.to_bytes())?;
-            candidates.push(finding.kept.to_bytes())?;
-        }
-        found.push(finding.to_bytes())
-    })?;
-    drop(sorted);
+    // Where what another run has is marked, ours alone decide what goes.
+    let ours: Vec<(String, u32)> = files.iter().filter(|(_, first)| *first as usize >= plan.others).cloned().collect();
+    let passes: &[(&[(String, u32)], bool)] =
+        if spec.marks { &[(&ours, false), (&files, true)] } else { &[(&files, false)] };
+    for (files, marks) in passes {
+        let Some(sketches) = sketches_of(run, files, order, range, spec.ranges)? else { return Ok(None) };
+        // Others' documents with a part, until one of ours has it too: the first of them are held, so that what
+        // they have only in common with each other is mostly not looked at again.
+        let mut theirs: Vec<Finding> = Vec::new();
+        let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
+        pairs.capped = dedup.resolve_and_count(&mut sorted, &mut |finding| {
+            if is_others(plan, finding.gone) {
+                if spec.twice {
+                    let number = |finding: &Finding| finding.as_part().map(|part| part.number);
+                    if theirs.first().is_some_and(|first| number(first) != number(&finding)) {
+                        theirs.clear();
+                    }
+                    theirs.push(finding);
+                    if theirs.len() >= THEIRS {
+                        return theirs.drain(..).try_for_each(|finding| found.push(finding.to_bytes()));
+                    }
+                }
+                return Ok(());
+            }
+            for other in theirs.drain(..) {
+                if other.as_part().map(|part| part.number) == finding.as_part().map(|part| part.number) {
+                    found.push(other.to_bytes())?;
+                }
+            }
+            if *marks && !is_others(plan, finding.kept) {
+                return Ok(());
+            }
+            if spec.verified {
+                candidates.push(finding.gone.to_bytes())?;
+                candidates.push(finding.kept.to_bytes())?;
+            }
+            found.push(finding.to_bytes())
+        })?;
+        drop(sorted);
+    }
     pairs.proposed = found.count();
     let name = |ending: &str| format!("between/{}-{range:03}-{}.{ending}", file_label(&spec.label), task.id.short());
     let mut commit = Commit { format: FORMAT, ..Commit::default() };
@@ -71,8 +98,11 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     Ok(Some((commit, cost)))
 }
 
+/// How many documents of another run are held that have a part in common.
+const THEIRS: usize = 1 << 12;
+
 /// Whether a document is another run's: those stay, also if they are alike.
-fn is_others(plan: &Plan, rank: Rank) -> bool {
+pub fn is_others(plan: &Plan, rank: Rank) -> bool {
     (rank.raw_file as usize) < plan.others
 }
 
@@ -164,13 +194,23 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let spec = &run.plan.groups[group];
     let dedup = dedup_of(run, group)?;
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
-    let mut pairs = Found { run, group };
+    let mut pairs = Found { run, group, ours: spec.marks };
     let records = records_of(run, group)?;
     let among = Among::of(&records, Some((run.store, run.memory.state)));
     dedup.judge(&mut pairs, &among, &mut |finding| match is_others(run.plan, finding.gone) {
         true => Ok(()),
         false => found.push(finding.to_bytes()),
     })?;
+    if spec.marks {
+        // Of the other's documents that one is alike, as of all: the first.
+        let mut last = None;
+        for pair in (Found { run, group, ours: false }).all()? {
+            let pair = pair?;
+            if is_others(run.plan, pair.kept) && last.replace(pair.gone) != Some(pair.gone) {
+                found.push(pair.to_bytes())?;
+            }
+        }
+    }
     if run.stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
@@ -186,12 +226,14 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
 struct Found<'r, 'p> {
     run: &'r Run<'p>,
     group: usize,
+    /// Whether pairs with another run's documents are left out.
+    ours: bool,
 }
 
 impl Pairs for Found<'_, '_> {
     /// A run that is stopped has no more pairs; nobody commits what was made of them.
     fn all(&mut self) -> corpus::Result<Box<dyn Iterator<Item = corpus::Result<Finding>> + '_>> {
-        let (run, group) = (self.run, &self.run.plan.groups[self.group]);
+        let (run, group, ours) = (self.run, &self.run.plan.groups[self.group], self.ours);
         let mut partitions = of_group(run.plan, group.pairs_pass, self.group);
         // Those that were compared lie partition by partition, in order of rank: one file is open.
         let mut pairs = match group.verified {
@@ -207,6 +249,7 @@ impl Pairs for Found<'_, '_> {
                             Err(error) => return Some(Err(error)),
                         }
                     }
+                    Ok(Some(pair)) if ours && is_others(run.plan, pair.kept) => {}
                     next => return next.transpose(),
                 }
             }

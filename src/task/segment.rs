@@ -5,7 +5,7 @@ use std::sync::Arc;
 use corpus::manifest::RawRead;
 use corpus::{Counts, Document, DocumentId, Evidence, Reason, SignalSpec, Tokenizer, Verdict};
 use crossbeam_channel::{Receiver, Sender};
-use stages::{Built, Dedup, Key, Kind, Models, Stage, Workspace};
+use stages::{Built, Cut, Dedup, Key, Kind, Models, Part, Stage, Workspace};
 
 use super::Permits;
 use crate::failure::{Code, Failure, Result};
@@ -84,6 +84,7 @@ impl Segment {
     fn work(&self, items: Vec<Item>, workspace: &mut Workspace) -> Worked {
         let mut counts = Counts::default();
         let mut cost = Cost::new();
+        let mut cuts = Vec::new();
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(items.len());
         let mut clock = thread_cpu();
         let mut lap = |cost: &mut Cost, label: &str| {
@@ -97,7 +98,12 @@ impl Segment {
                     counts.unusable(reason, bytes);
                     Outcome::Unusable { id, reason, evidence, bytes }
                 }
-                (Item::Document(document), _) | (Item::Gone(document, _) | Item::Parted(document, _), None) => {
+                (Item::Marked(document), Some((label, _))) => {
+                    counts.stage(label).marked += 1;
+                    Outcome::Kept(document, Vec::new())
+                }
+                (Item::Document(document), _)
+                | (Item::Gone(document, _) | Item::Parted(document, _) | Item::Marked(document), None) => {
                     Outcome::Kept(document, Vec::new())
                 }
                 (Item::Gone(document, evidence), Some((label, dedup))) => {
@@ -107,7 +113,16 @@ impl Segment {
                 }
                 (Item::Parted(mut document, parts), Some((label, dedup))) => {
                     let edits = document.edits();
-                    let verdict = dedup.cut(&mut document, &parts);
+                    let before = document.text().to_owned();
+                    let mut cut = Vec::new();
+                    let verdict = dedup.cut(&mut document, &parts, &mut cut);
+                    cuts.extend(cut.into_iter().map(|cut| Taken {
+                        stage: label.clone(),
+                        reason: dedup.reason(),
+                        id: document.id.clone(),
+                        begins: beginning(&before, cut.start, cut.end),
+                        cut,
+                    }));
                     let counted = counts.stage(label);
                     counted.measured += 1;
                     counted.edited += u64::from(document.edits() != edits);
@@ -170,7 +185,7 @@ impl Segment {
         if self.dedup.is_some() {
             lap(&mut cost, "sketch");
         }
-        Worked { outcomes, counts, cost }
+        Worked { outcomes, cuts, counts, cost }
     }
 }
 
@@ -179,8 +194,10 @@ pub enum Item {
     Document(Document),
     /// A dedup found that it goes.
     Gone(Document, Evidence),
+    /// A dedup marked it.
+    Marked(Document),
     /// A dedup takes these parts from it.
-    Parted(Document, Vec<u64>),
+    Parted(Document, Vec<Part>),
     Unusable {
         id: DocumentId,
         reason: Reason,
@@ -193,8 +210,8 @@ impl Item {
     /// Roughly the bytes that it takes in memory.
     pub fn footprint(&self) -> usize {
         match self {
-            Item::Document(document) | Item::Gone(document, _) => document.footprint(),
-            Item::Parted(document, parts) => document.footprint() + 8 * parts.len(),
+            Item::Document(document) | Item::Marked(document) | Item::Gone(document, _) => document.footprint(),
+            Item::Parted(document, parts) => document.footprint() + size_of::<Part>() * parts.len(),
             Item::Unusable { .. } => 256,
         }
     }
@@ -214,9 +231,30 @@ impl Outcome {
     }
 }
 
+/// Characters of what was taken from a document that its receipt shows.
+const BEGINS: usize = 60;
+
+/// How a stretch of a text begins; one that begins or ends within a character shows none of it.
+fn beginning(text: &str, start: usize, end: usize) -> String {
+    let start = (start..=end).find(|at| text.is_char_boundary(*at)).unwrap_or(end);
+    let end = (start..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(start);
+    text.get(start..end).unwrap_or_default().trim().chars().take(BEGINS).collect()
+}
+
+/// What a dedup took from a document.
+pub struct Taken {
+    pub stage: String,
+    pub reason: Reason,
+    pub id: DocumentId,
+    pub cut: Cut,
+    pub begins: String,
+}
+
 /// What became of a handful.
 pub struct Worked {
     pub outcomes: Vec<Outcome>,
+    /// What dedups took from documents, in order.
+    pub cuts: Vec<Taken>,
     pub counts: Counts,
     pub cost: Cost,
 }

@@ -4,12 +4,12 @@ use corpus::catalog::{FORMAT, ShardEntry};
 use corpus::shard::ShardWriter;
 use corpus::sorted::Sorter;
 use corpus::store::Store;
-use corpus::table::{DocumentWriter, DroppedWriter, Life, ProvenanceWriter};
+use corpus::table::{CutReceipt, CutWriter, DocumentWriter, DroppedWriter, Life, ProvenanceWriter};
 use corpus::{Digest, Document, Error, Tokenizer};
-use stages::Sketch;
+use stages::{First, Sketch};
 
 use super::reading::Ranks;
-use super::segment::Outcome;
+use super::segment::{Outcome, Taken};
 use super::{Documents, Run};
 use crate::failure::Result;
 use crate::ledger::Commit;
@@ -27,6 +27,7 @@ pub struct Writing<'t> {
     part: String,
     documents: Option<DocumentWriter>,
     dropped: Option<DroppedWriter>,
+    cut: Option<CutWriter>,
     sketches: Option<Sorter<'t, { Sketch::WIDTH }>>,
     ranks: Ranks<'t>,
     first_file: u32,
@@ -67,6 +68,7 @@ impl<'t> Writing<'t> {
             part,
             documents,
             dropped: None,
+            cut: None,
             sketches: sketched.then(|| Sorter::new(run.store, run.memory.sort)),
             ranks: Ranks::new(run.plan, task.partition),
             first_file: partition.files.start as u32,
@@ -76,7 +78,7 @@ impl<'t> Writing<'t> {
     }
 
     /// Writes what became of a handful.
-    pub fn write(&mut self, outcomes: Vec<Outcome>, cost: &mut Cost) -> Result<()> {
+    pub fn write(&mut self, outcomes: Vec<Outcome>, cuts: &[Taken], cost: &mut Cost) -> Result<()> {
         let mut clock = thread_cpu();
         let mut lap = |cost: &mut Cost, label: &str| {
             let now = thread_cpu();
@@ -114,6 +116,31 @@ impl<'t> Writing<'t> {
                 }
             }
         }
+        for taken in cuts {
+            let plan = self.task.run.plan;
+            let (kept, run) = match taken.cut.first {
+                First::Document(rank) => {
+                    let (kept, run) = plan.document_at(rank);
+                    (Some(kept), run)
+                }
+                First::Itself => (Some(taken.id.clone()), None),
+                First::Nobody => (None, None),
+            };
+            let writer = match &mut self.cut {
+                Some(writer) => writer,
+                none => none.insert(CutWriter::new(store, &format!("cut/{}.parquet", self.part))?),
+            };
+            writer.push(&CutReceipt {
+                stage: &taken.stage,
+                reason: taken.reason,
+                id: &taken.id,
+                start: taken.cut.start as u64,
+                end: taken.cut.end as u64,
+                begins: &taken.begins,
+                kept: kept.as_ref(),
+                run: run.as_deref(),
+            })?;
+        }
         lap(cost, "write");
         if let Some(packing) = &mut self.packing {
             for outcome in &outcomes {
@@ -148,6 +175,7 @@ impl<'t> Writing<'t> {
             None => self.commit.documents = documents,
         }
         self.commit.dropped = self.dropped.map(DroppedWriter::publish).transpose()?;
+        self.commit.cut = self.cut.map(CutWriter::publish).transpose()?;
         if let Some(packing) = self.packing {
             self.commit.shards = packing.finish()?;
             self.commit.counts.tokens = self.commit.shards.iter().map(|shard| shard.tokens).sum();

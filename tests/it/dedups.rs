@@ -303,8 +303,113 @@ fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
         let said = folder.ends("build p.yaml --input raw --output out", 64);
         assert!(said.err.contains("`against` goes with"), "{}", said.err);
     }
-    folder.pipeline("p.yaml", "paragraph_dedup: { against: own }");
-    folder.ends("build p.yaml --input raw --output out", 64);
     folder.pipeline("p.yaml", "exact_dedup: { against: own, then: mark }");
     folder.ends("build p.yaml --input raw --output out", 64);
+    for (stage, why) in [
+        ("paragraph_dedup: { against: own, scope: raw_file }", "none is of both runs"),
+        ("paragraph_dedup: { against: { run: own, then: mark } }", "compares parts of documents"),
+        ("crawl_dedup: { by: winning_url, against: { run: own, then: mark } }", "it cannot mark"),
+    ] {
+        folder.pipeline("p.yaml", stage);
+        let said = folder.ends("build p.yaml --input raw --output out", 64);
+        assert!(said.err.contains(why) && said.err.contains("p.yaml:"), "{}", said.err);
+    }
+    // Of its length, and another file: found when it is read.
+    let part = fs::read_dir(folder.path("own/documents/c4")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&part).unwrap();
+    bytes[6] ^= 1;
+    fs::write(&part, bytes).unwrap();
+    folder.pipeline("p.yaml", "exact_dedup: { against: own }");
+    let said = folder.ends("build p.yaml --input raw --output out", 65);
+    assert!(said.err.contains(part.file_name().unwrap().to_str().unwrap()), "{}", said.err);
+}
+
+/// The rows of a folder of a run, as JSON.
+fn rows(folder: &Folder, path: &str) -> Vec<serde_json::Value> {
+    let mut rows = Vec::new();
+    for path in fs::read_dir(folder.path(path)).unwrap().map(|entry| entry.unwrap().path()) {
+        let said = folder.fine(&format!("inspect {} --json --limit 100000", path.display()));
+        rows.extend(said.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()));
+    }
+    rows
+}
+
+#[test]
+fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
+    let folder = Folder::new();
+    pages(&folder, 4, 20);
+    fs::create_dir(folder.path("old")).unwrap();
+    for file in ["pages-0.json", "pages-1.json"] {
+        fs::rename(folder.path("raw").join(file), folder.path("old").join(file)).unwrap();
+    }
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other --set partition=1");
+    for (stage, options) in [
+        ("paragraph_dedup", "min_characters: 10"),
+        ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6"),
+        ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6, bloom: { error_rate: 0.000000001 }"),
+        ("substring_dedup", "min_bytes: 40"),
+        ("substring_dedup", "min_bytes: 40, at: lines"),
+    ] {
+        let kept = the_same_in_every_way(&folder, &format!("{stage}: {{ {options}, against: other }}"));
+        // As if all were of one run, since none of theirs goes whole before it is compared.
+        folder.pipeline("all.yaml", &format!("{stage}: {{ {options} }}"));
+        folder.fine("build all.yaml --input old raw --output all");
+        let mut all = documents(&folder, "all");
+        all.retain(|id, _| id.starts_with("c4/raw/"));
+        // Of two folders, ids name which.
+        let all: BTreeMap<_, _> = all.into_iter().map(|(id, text)| (id.replace("c4/raw/", "c4/"), text)).collect();
+        assert_eq!(kept, all, "{stage}: {options}");
+        // Every stretch that went is told with the document that has it first.
+        folder.fine("build p.yaml --input raw --output out");
+        folder.fine("verify out");
+        let cuts = rows(&folder, "out/cut/c4");
+        assert!(cuts.len() > 5, "{stage}: {options}: {}", cuts.len());
+        let theirs = cuts.iter().filter(|cut| cut["kept_run"] == "other").count();
+        let unknown = cuts.iter().filter(|cut| cut["kept_id"].is_null()).count();
+        match options.contains("bloom") {
+            true => assert!(unknown > 0 && theirs == 0),
+            false => assert!(unknown == 0 && theirs > 0, "{cuts:?}"),
+        }
+        for cut in cuts.iter().filter(|cut| cut["kept_run"] == "other") {
+            let kept = cut["kept_id"].as_str().unwrap();
+            assert!(kept.contains("pages-0") || kept.contains("pages-1"), "{cut}");
+            assert!(cut["start"].as_u64() < cut["end"].as_u64() && cut["reason"].is_string(), "{cut}");
+        }
+        fs::remove_dir_all(folder.path("out")).unwrap();
+        fs::remove_dir_all(folder.path("all")).unwrap();
+    }
+}
+
+#[test]
+fn what_another_run_has_can_be_marked_and_then_goes_as_if_it_were_not_there() {
+    let folder = folder();
+    fs::create_dir(folder.path("old")).unwrap();
+    fs::copy(folder.path("raw/c4-00000.json.gz"), folder.path("old/first.json.gz")).unwrap();
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other");
+    for (stage, more) in [
+        ("exact_dedup", ""),
+        ("minhash_dedup", ""),
+        ("minhash_dedup", "verify: false, "),
+        ("simhash_dedup", "distance: 0, "),
+        ("simhash_dedup", "distance: 0, by: any, "),
+        ("crawl_dedup", "by: url, "),
+    ] {
+        let plain = the_same_in_every_way(&folder, &format!("{stage}: {{ {} }}", more.trim_end_matches(", ")));
+        let marked =
+            the_same_in_every_way(&folder, &format!("{stage}: {{ {more}against: {{ run: other, then: mark }} }}"));
+        assert_eq!(marked, plain, "{stage}: {more}");
+        folder.fine("build p.yaml --input raw --output out");
+        let rows = rows(&folder, "out/documents/c4");
+        let marks = rows.iter().filter(|row| row["other_id"].is_string()).count() as u64;
+        let counted = folder.catalog("out")["slices"]["c4"]["counts"]["stages"][format!("1:{stage}")]["marked"].clone();
+        assert!(marks > 0, "{stage}: {more}");
+        assert_eq!(counted, marks, "{stage}: {more}");
+        for row in rows.iter().filter(|row| row["other_id"].is_string()) {
+            assert_eq!(row["other_run"], "other");
+            assert!(row["other_id"].as_str().unwrap().starts_with("c4/first.json.gz#"), "{row}");
+        }
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
 }
