@@ -85,6 +85,20 @@ bounded!(
     Shingle, 1, 13, 6
 );
 
+/// How many copies, documents of a SimHash that an earlier one has, are held of those that share a block:
+/// one megabyte and a half. What comes after them goes for the first of its SimHash or not at all.
+const COPIES: usize = 1 << 16;
+
+/// SimHashes that share a block.
+#[derive(Default)]
+struct Block {
+    shared: Option<[u8; 8]>,
+    /// Each with the document of lowest rank that has it.
+    firsts: Vec<(u64, Rank)>,
+    /// The others, by the place of their SimHash among the firsts.
+    copies: Vec<(u32, Rank)>,
+}
+
 impl SimhashDedup {
     /// The key of one block: a number that spreads over all ranges, then the SimHash.
     fn key(&self, block: u32, hash: u64) -> Key {
@@ -110,31 +124,34 @@ impl Dedup for SimhashDedup {
         keys.extend((0..=self.distance.0).map(|block| self.key(block, hash)));
     }
 
-    /// Compares all SimHashes that share a block, which come together: of each only the lowest rank
-    /// is held.
+    /// Compares all SimHashes that share a block, which come together. Of each the lowest rank is held; and
+    /// where a document goes only for one that stays, the copies too, since the first of them may go itself.
     fn resolve(
         &self,
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        let mut block: Option<[u8; 8]> = None;
-        let mut firsts: Vec<(u64, Rank)> = Vec::new();
+        let mut block = Block::default();
         for sketch in sketches {
             let Sketch { key, rank } = sketch?;
             let (shared, hash) = halves(key);
-            if block != Some(shared) {
-                self.compare(&firsts, found)?;
-                firsts.clear();
-                block = Some(shared);
+            if block.shared != Some(shared) {
+                self.compare(&block, found)?;
+                block.firsts.clear();
+                block.copies.clear();
+                block.shared = Some(shared);
             }
-            match firsts.last() {
+            match block.firsts.last() {
                 Some((known, first)) if *known == hash => {
                     found(Finding { gone: rank, kept: *first, similarity: 1.0 })?;
+                    if self.by == By::Kept && block.copies.len() < COPIES {
+                        block.copies.push((block.firsts.len() as u32 - 1, rank));
+                    }
                 }
-                _ => firsts.push((hash, rank)),
+                _ => block.firsts.push((hash, rank)),
             }
         }
-        self.compare(&firsts, found)
+        self.compare(&block, found)
     }
 
     fn judged(&self) -> bool {
@@ -148,17 +165,35 @@ fn halves(key: Key) -> ([u8; 8], u64) {
 }
 
 impl SimhashDedup {
-    fn compare(&self, firsts: &[(u64, Rank)], found: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
+    fn compare(&self, block: &Block, found: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
+        let firsts = &block.firsts;
         for (at, (hash, rank)) in firsts.iter().enumerate() {
             for (other, twin) in &firsts[at + 1..] {
-                let differ = (hash ^ other).count_ones();
-                if differ <= self.distance.0 {
+                if let Some(similarity) = self.near(*hash, *other) {
                     let (kept, gone) = if rank < twin { (*rank, *twin) } else { (*twin, *rank) };
-                    found(Finding { gone, kept, similarity: 1.0 - differ as f32 / 64.0 })?;
+                    found(Finding { gone, kept, similarity })?;
+                }
+            }
+        }
+        for copies in block.copies.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((at, _)) = copies.first() else { continue };
+            let (hash, first) = firsts[*at as usize];
+            // What the first of them may go for. The first of other SimHashes is enough: where it goes for one
+            // that stays, so do its copies.
+            for (other, kept) in firsts.iter().filter(|(other, kept)| *other != hash && *kept < first) {
+                let Some(similarity) = self.near(hash, *other) else { continue };
+                for (_, gone) in copies {
+                    found(Finding { gone: *gone, kept: *kept, similarity })?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The share of bits that are the same, if enough are.
+    fn near(&self, one: u64, other: u64) -> Option<f32> {
+        let differ = (one ^ other).count_ones();
+        (differ <= self.distance.0).then(|| 1.0 - differ as f32 / 64.0)
     }
 }
 
@@ -205,19 +240,34 @@ mod tests {
         for distance in [0, 1, 3, 5, 15] {
             let mut expected = Vec::new();
             for (gone, hash) in hashes.iter().enumerate() {
-                // Of equal ones the first speaks for all.
-                if let Some(first) = hashes[..gone].iter().position(|other| other == hash) {
+                // Of equal ones the first speaks for all, but for what comes before it.
+                let first = hashes.iter().position(|other| other == hash).unwrap();
+                if first < gone {
                     expected.push((gone as u64, first as u64));
-                    continue;
                 }
-                for (kept, other) in hashes[..gone].iter().enumerate() {
+                for (kept, other) in hashes[..first].iter().enumerate() {
                     let near = (hash ^ other).count_ones() <= distance;
                     if near && !hashes[..kept].contains(other) {
                         expected.push((gone as u64, kept as u64));
                     }
                 }
             }
+            expected.sort();
             assert_eq!(found(distance, &hashes), expected, "{distance}");
+            // In order of rank, a document stays if none that stays is near.
+            let mut stay: Vec<u64> = Vec::new();
+            for (at, hash) in hashes.iter().enumerate() {
+                if stay.iter().all(|kept| (hash ^ hashes[*kept as usize]).count_ones() > distance) {
+                    stay.push(at as u64);
+                }
+            }
+            let mut judged: Vec<u64> = Vec::new();
+            for at in 0..hashes.len() as u64 {
+                if !expected.iter().any(|(gone, kept)| *gone == at && judged.contains(kept)) {
+                    judged.push(at);
+                }
+            }
+            assert_eq!(judged, stay, "{distance}");
             assert!(!expected.is_empty());
         }
     }
