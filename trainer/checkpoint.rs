@@ -71,8 +71,18 @@ fn name(step: u64) -> String {
     format!("{CHECKPOINTS}/step-{step:09}")
 }
 
-/// Writes a checkpoint.
+/// Writes a checkpoint. What was begun of one that could not be ended is removed: a full disk needs the
+/// room.
 pub fn save<F: Float>(store: &Store, snapshot: &Snapshot<F>) -> Result<()> {
+    write(store, snapshot).map_err(|mut failure| {
+        // Best effort: what stays goes after the next that is written.
+        let _ = sweep(store);
+        failure.message = format!("the checkpoint of step {} is not written: {}", snapshot.step, failure.message);
+        failure
+    })
+}
+
+fn write<F: Float>(store: &Store, snapshot: &Snapshot<F>) -> Result<()> {
     let folder = name(snapshot.step);
     let stored = Stored::of::<F>();
     let mut entries = Vec::new();
@@ -105,6 +115,13 @@ pub fn save<F: Float>(store: &Store, snapshot: &Snapshot<F>) -> Result<()> {
 /// The steps of which there are checkpoints, oldest first: whole ones alone, as far as `state.json`
 /// shows.
 pub fn steps(root: &Path) -> Result<Vec<u64>> {
+    let mut steps = folders(root)?;
+    steps.retain(|step| root.join(name(*step)).join(STATE).is_file());
+    Ok(steps)
+}
+
+/// The steps that have a folder, whole or not, oldest first.
+fn folders(root: &Path) -> Result<Vec<u64>> {
     let folder = root.join(CHECKPOINTS);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -114,9 +131,10 @@ pub fn steps(root: &Path) -> Result<Vec<u64>> {
     let mut steps = Vec::new();
     for entry in entries {
         let entry = entry.map_err(Failure::io("cannot list", &folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse)
-            && entry.path().join(STATE).is_file()
+        let found = entry.file_name().to_string_lossy().into_owned();
+        // Under another name it is none of ours.
+        if let Some(Ok(step)) = found.strip_prefix("step-").map(str::parse)
+            && entry.path() == root.join(name(step))
         {
             steps.push(step);
         }
@@ -203,7 +221,19 @@ fn is_missing(store: &Store, step: u64) -> bool {
     read_state(store, step).is_ok_and(|state| state.files.iter().any(|file| !store.has(&file.name)))
 }
 
-/// Removes checkpoints that are not to be kept, and what is left of such as were never whole.
+/// Removes what is left of checkpoints that were never whole, or are no more.
+fn sweep(store: &Store) -> Result<()> {
+    for step in folders(store.root())? {
+        if !store.has(&format!("{}/{STATE}", name(step))) {
+            store.remove_folder(&name(step))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes checkpoints that are not to be kept, and what is left of such as were never whole. Only the
+/// process that writes may do so, and only between two checkpoints: one that is being written is not
+/// whole either.
 pub fn prune(store: &Store, spec: &CheckpointSpec) -> Result<()> {
     let steps = steps(store.root())?;
     let old = steps.len().saturating_sub(spec.keep.get() as usize);
@@ -214,5 +244,33 @@ pub fn prune(store: &Store, spec: &CheckpointSpec) -> Result<()> {
             store.remove_folder(&name(*step))?;
         }
     }
-    Ok(())
+    sweep(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_whole_goes_and_what_is_not_ours_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        for step in [4, 8, 12] {
+            store.write(&format!("{}/{STATE}", name(step)), b"{}").unwrap();
+        }
+        // A crash before the state was there, before anything was, and while it was removed.
+        store.write(&format!("{}/{MOMENTS}", name(10)), b"half").unwrap();
+        std::fs::create_dir(store.path(&name(16))).unwrap();
+        store.write(&format!("{}/config.json", name(2)), b"{}").unwrap();
+        for other in ["step-5/mine", "step-best/mine", "notes"] {
+            store.write(&format!("{CHECKPOINTS}/{other}"), b"kept").unwrap();
+        }
+        let spec = CheckpointSpec { keep: 2.try_into().unwrap(), ..CheckpointSpec::default() };
+        prune(&store, &spec).unwrap();
+        let entries = std::fs::read_dir(store.path(CHECKPOINTS)).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["notes", "step-000000008", "step-000000012", "step-5", "step-best"]);
+        assert_eq!(steps(store.root()).unwrap(), [8, 12]);
+    }
 }
