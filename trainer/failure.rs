@@ -101,6 +101,9 @@ impl From<corpus::Error> for Failure {
                     ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
                         failure.hint("make room, then run the same command again: it goes on from the last checkpoint")
                     }
+                    ErrorKind::FileTooLarge => failure.hint(
+                        "raise the limit (`ulimit -f`), then run the same command again: it goes on from the last checkpoint",
+                    ),
                     ErrorKind::PermissionDenied => failure.hint("check who may read and write there"),
                     ErrorKind::NotFound => failure.hint("check the path"),
                     _ => failure,

@@ -224,14 +224,15 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     };
     let ended = steps(plan, &data, &mut learner, done, run, &signals, &mut writes);
     // What was begun is ended, whatever came after it.
-    if let Some((_, mut saver)) = writes {
-        saver.wait()?;
-    }
+    let saved = writes.map_or(Ok(()), |(_, mut saver)| saver.wait());
     // The others would take away the folder that the first still writes in.
-    if first && let Some(store) = Arc::into_inner(store) {
-        store.leave()?;
-    }
+    let left = match Arc::into_inner(store) {
+        Some(store) if first => store.leave(),
+        _ => Ok(()),
+    };
     ended?;
+    saved?;
+    left?;
     if signals.interrupt.load(Ordering::Relaxed) {
         return Err(Failure::new(Code::Interrupted, "interrupted")
             .hint("run the same command again: it goes on where it stopped, with the same bits"));
@@ -283,7 +284,8 @@ fn steps<D: Device<Scalar = f32>>(
         let rate = plan.rate_at(step);
         let sequences = data.sequences((step - 1) * plan.batch, step * plan.batch)?;
         let learned = learner.learn(&sequences, rate, plan, &|| signals.any())?;
-        if let Some((metrics, _)) = writes {
+        if let Some((metrics, saver)) = writes {
+            saver.look()?;
             let seconds = since.elapsed().as_secs_f64();
             let left = begin.elapsed().as_secs_f64() / (step - done) as f64 * (plan.steps - step) as f64;
             metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
@@ -344,6 +346,14 @@ impl Saver<'_> {
             checkpoint::prune(&store, &spec)
         }));
         Ok(())
+    }
+
+    /// Gives the failure of a write that has ended, so that no work is done which could not be kept.
+    fn look(&mut self) -> Result<()> {
+        match &self.running {
+            Some(running) if running.is_finished() => self.wait(),
+            _ => Ok(()),
+        }
     }
 
     fn wait(&mut self) -> Result<()> {

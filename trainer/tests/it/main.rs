@@ -7,5 +7,6 @@ mod gradients;
 mod learning;
 mod others;
 mod place;
+mod sturdy;
 mod support;
 mod text;
