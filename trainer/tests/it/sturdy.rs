@@ -1,6 +1,7 @@
-//! Full disks.
+//! Full disks and processes that vanish.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use crate::place::{Place, text};
 
@@ -46,4 +47,37 @@ fn a_full_disk_ends_the_run_and_loses_nothing() {
     let (_, said) = place.fine(&format!("pretrain slow.yaml --output run{options}"));
     assert!(said.contains(&format!("going on after step {step}")), "{said}");
     assert!(place.checkpoint("run", 20) == place.checkpoint("whole", 20));
+}
+
+#[test]
+fn of_four_processes_none_outlives_one_that_is_killed() {
+    let place = Place::new();
+    place.fine("pretrain slow.yaml --output one");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut four: Vec<Child> = (0..4)
+        .map(|rank: u32| {
+            let mut command = place.command("pretrain slow.yaml --output four --threads 1");
+            command.env("RANK", rank.to_string()).env("WORLD_SIZE", "4");
+            command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut lines = BufReader::new(four[0].stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("step 5/")));
+    four[2].kill().unwrap();
+    let mut said = vec![lines.map(|line| line.unwrap() + "\n").collect::<String>()];
+    let mut codes = vec![four.remove(0).wait().unwrap().code()];
+    for child in four {
+        let ended = child.wait_with_output().unwrap();
+        codes.push(ended.status.code());
+        said.push(text(&ended.stderr));
+    }
+    assert_eq!(codes, [Some(1), Some(1), None, Some(1)], "{said:?}");
+    // Each names the one that it misses; whoever was the first to miss one names the one that was killed.
+    for rank in [0, 1, 3] {
+        assert!(said[rank].contains(": it is gone\nhint: ") && said[rank].contains(" process "), "{said:?}");
+    }
+    assert!(said.iter().any(|said| said.contains("process 2: it is gone")), "{said:?}");
+    place.fine("pretrain slow.yaml --output four --processes 4 --threads 1");
+    assert!(place.checkpoint("four", 20) == place.checkpoint("one", 20));
 }
