@@ -112,7 +112,7 @@ impl Needs {
 
 /// What a run would take.
 pub fn plan(args: &PretrainArgs) -> Result<String> {
-    let plan = plan_of(&args.config, &args.set)?;
+    let plan = plan_of(args.config("plan")?, &args.set)?;
     let config = &plan.spec.model.config;
     let processes = args.processes.unwrap_or(1);
     check_processes(&plan, usize::from(processes))?;

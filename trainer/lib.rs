@@ -15,6 +15,7 @@ pub mod device;
 pub mod evaluate;
 pub mod events;
 pub mod failure;
+pub mod first;
 pub mod folder;
 pub mod generate;
 pub mod learner;

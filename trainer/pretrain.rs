@@ -17,6 +17,7 @@ use crate::data::Data;
 use crate::device::{Device, Precision};
 use crate::evaluate::{self, evaluate};
 use crate::failure::{Code, Failure, Result};
+use crate::first;
 use crate::folder;
 use crate::learner::Learner;
 use crate::model::Model;
@@ -30,8 +31,8 @@ use crate::yaml;
 /// What a user asks for.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PretrainArgs {
-    /// The run, in YAML
-    pub config: PathBuf,
+    /// The run, in YAML. Without it one is proposed, for the corpus of `--set data.from=DIR`
+    pub config: Option<PathBuf>,
     /// Set a key of it: `steps=100`, `optimizer.rate=1e-3`, `data.from=out/sample`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -45,6 +46,16 @@ pub struct PretrainArgs {
     /// depend on it. (Without it a launcher's environment is asked: torchrun, Slurm, LSF, Kubernetes.)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: Option<u16>,
+}
+
+impl PretrainArgs {
+    /// The configuration; where there is none, the failure says what to write, and how `command` is run then.
+    pub(crate) fn config(&self, command: &str) -> Result<&Path> {
+        match &self.config {
+            Some(config) => Ok(config),
+            None => Err(first::missing(command, &self.set)?),
+        }
+    }
 }
 
 /// Reads the YAML of a run.
@@ -129,7 +140,7 @@ impl Others {
 
 /// Trains a model from the beginning, or from its latest checkpoint on.
 pub fn pretrain(args: &PretrainArgs) -> Result<()> {
-    let plan = plan_of(&args.config, &args.set)?;
+    let plan = plan_of(args.config("pretrain")?, &args.set)?;
     let launched = World::from_environment(&|name: &str| std::env::var(name).ok())?;
     match (launched, args.processes.unwrap_or(1)) {
         (Some(world), _) => process(args, &plan, Box::new(Tcp::connect(&world)?), 1),
@@ -156,10 +167,13 @@ pub fn check_processes(plan: &RunPlan, size: usize) -> Result<()> {
 
 /// One process of a run; `beside` so many share this machine.
 fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16) -> Result<()> {
-    let output = args
-        .output
-        .clone()
-        .unwrap_or_else(|| Path::new("runs").join(args.config.file_stem().unwrap_or(args.config.as_os_str())));
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => {
+            let config = args.config("pretrain")?;
+            Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+        }
+    };
     let first = comm.rank() == 0;
     let config = &plan.spec.model.config;
     let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size)?;

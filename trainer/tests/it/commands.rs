@@ -223,6 +223,20 @@ fn a_configuration_that_is_none_is_named() {
 }
 
 #[test]
+fn without_a_configuration_one_is_proposed_that_trains() {
+    let place = Place::new();
+    place.fails("pretrain", 2, "data: { from: \"OUT\" }");
+    place.fails("pretrain --set data.from=nowhere", 64, "nowhere has no catalog.json");
+    let said = text(&place.run("pretrain --set data.from=corpus").stderr);
+    let (hint, proposed) = said.split_once("\n\n").unwrap();
+    assert!(hint.contains("write this to run.yaml") && hint.contains("`redpajama-train pretrain run.yaml`"), "{hint}");
+    std::fs::write(place.path("run.yaml"), proposed).unwrap();
+    place.fine("pretrain run.yaml --set steps=1");
+    let (table, _) = place.fine("eval runs/run --config run.yaml");
+    assert!(table.contains("first") && table.contains("second"), "{table}");
+}
+
+#[test]
 fn a_run_that_learns_nothing_ends() {
     let place = Place::new();
     place.fails(
