@@ -15,6 +15,7 @@ use crate::evaluate::{evaluate, table};
 use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
 use crate::learner::Learner;
+use crate::libraries;
 use crate::model::Model;
 use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, number, rounded, say};
@@ -249,5 +250,13 @@ pub fn doctor() -> Result<String> {
     }
     let device = cpu::<f32>(None, Precision::F32)?;
     text += &format!("peak         {}FLOP/s of products of f32 matrices, measured\n", rounded(device.peak()));
-    Ok(text + "devices      cpu (f32; rounding as bf16 and fp16 do)\n")
+    text += "devices      cpu (f32; rounding as bf16 and fp16 do)\n";
+    text += "             this version computes on the CPU: the `cuda` device is not built yet\n";
+    let folders = libraries::folders(&|name| std::env::var_os(name), Path::new("/"));
+    for library in libraries::LIBRARIES {
+        let found = libraries::find(library, &folders);
+        let place = found.map_or_else(|| "not found".to_owned(), |path| path.display().to_string());
+        text += &format!("{library:<15} {place}\n");
+    }
+    Ok(text + &format!("searched     {}\n", libraries::SEARCHED))
 }

@@ -19,6 +19,7 @@ pub mod first;
 pub mod folder;
 pub mod generate;
 pub mod learner;
+pub mod libraries;
 pub mod model;
 pub mod past;
 pub mod plot;

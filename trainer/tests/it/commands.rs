@@ -298,6 +298,9 @@ fn what_it_would_take_is_told() {
     assert!(told.contains("989.00 TFLOP/s (given by `peak_flops`)"), "{told}");
     let (told, _) = place.fine("doctor");
     assert!(told.contains("cores") && !told.contains('{') && told.contains("cpu") && told.contains("FLOP/s"), "{told}");
+    for words in ["`cuda` device is not built yet", "libcuda.so.1", "libnvrtc.so", "libcublasLt.so", "CUDA_HOME"] {
+        assert!(told.contains(words), "{told}");
+    }
     let config = crate::support::config(true, "tanh").to_json("float32");
     std::fs::write(place.path("config.json"), config.to_string()).unwrap();
     let (told, _) = place.fine("bench config.json --sequence 8 --batch 1 --steps 1 --threads 1 --precision fp16");
