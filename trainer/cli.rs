@@ -77,6 +77,10 @@ pub struct GenerateArgs {
     /// sooner where the model ends the document
     #[arg(long, value_name = "N")]
     pub tokens: Option<usize>,
+    /// Write the logits of every position of the prompt, as a NumPy array of `f32`: a row of the
+    /// vocabulary for each token
+    #[arg(long, value_name = "FILE.npy")]
+    pub logits: Option<PathBuf>,
     /// How many times to go on with it; the second draws from the next seed, and so on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,

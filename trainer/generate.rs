@@ -36,7 +36,14 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) 
     let room = config.max_position_embeddings.saturating_sub(prompt.len());
     let tokens = args.tokens.unwrap_or(room.min(64));
     let mut text = Text::new(&model, &weights, prompt.len() + tokens)?;
-    let first = text.extend(&prompt)?;
+    let first = match &args.logits {
+        Some(path) => {
+            let all = text.extend_all(&prompt)?;
+            std::fs::write(path, npy(&all, config.vocab_size)).map_err(Failure::io("cannot write", path))?;
+            all[all.len() - config.vocab_size..].to_vec()
+        }
+        None => text.extend(&prompt)?,
+    };
     let (since, mut all) = (Instant::now(), 0);
     for sample in 0..args.samples {
         if args.samples > 1 && tokenizer.is_some() {
@@ -69,6 +76,21 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) 
     let speed = f64::from(all) / since.elapsed().as_secs_f64().max(1e-9);
     say(&format!("{all} tokens after {}, {} tokens/s", prompt.len(), rounded(speed)));
     Ok(())
+}
+
+/// Rows of `width` numbers as NumPy reads them, format 1.0: a header in Python's words, then the numbers.
+fn npy(numbers: &[f32], width: usize) -> Vec<u8> {
+    let shape = format!("({}, {width})", numbers.len() / width);
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    // With the ten bytes before it and its line's end, it fills a multiple of 64.
+    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    header.extend(std::iter::repeat_n(' ', length - 1 - header.len()));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes
 }
 
 /// The tokenizer that is named, or the model's own.
@@ -166,6 +188,16 @@ impl<'m, 'd, D: Device> Text<'m, 'd, D> {
 
     /// Appends tokens; the logits of what comes next.
     pub fn extend(&mut self, tokens: &[u32]) -> Result<Vec<D::Scalar>> {
+        self.extend_from(tokens, tokens.len().saturating_sub(1))
+    }
+
+    /// Appends tokens; of each, the logits of what comes after it, `[tokens][vocabulary]`.
+    pub fn extend_all(&mut self, tokens: &[u32]) -> Result<Vec<D::Scalar>> {
+        self.extend_from(tokens, 0)
+    }
+
+    /// Appends tokens; the logits from the `first` of them on.
+    fn extend_from(&mut self, tokens: &[u32], first: usize) -> Result<Vec<D::Scalar>> {
         let config = self.model.config();
         let (d, vocabulary) = (config.hidden_size, config.vocab_size);
         if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
@@ -182,10 +214,12 @@ impl<'m, 'd, D: Device> Text<'m, 'd, D> {
         };
         self.model.extend(self.weights, tokens, self.used, &mut self.cache, room);
         self.used += count;
-        let shape = Shape { at: count - 1, count: 1, ins: d, outs: vocabulary };
-        device.linear(&room.last, &self.weights.head, None, shape, Into::Set, &mut room.logits);
-        let mut logits = vec![D::Scalar::default(); vocabulary];
-        device.read(&room.logits, 0, &mut logits);
+        let mut logits = vec![D::Scalar::default(); (count - first) * vocabulary];
+        for (at, row) in (first..count).zip(logits.chunks_exact_mut(vocabulary)) {
+            let shape = Shape { at, count: 1, ins: d, outs: vocabulary };
+            device.linear(&room.last, &self.weights.head, None, shape, Into::Set, &mut room.logits);
+            device.read(&room.logits, 0, row);
+        }
         Ok(logits)
     }
 }

@@ -7,7 +7,7 @@
 The loss of the last steps must lie well below the entropy of single tokens, in training and on windows
 that were held out; a run that is killed must end with the bits of one that is not; the exported folder
 must hold the run's weights. With `--transformers PYTHON`, an interpreter that has torch and transformers
-loads it and must go on with the same tokens and the same text.
+loads it, must go on with the same tokens and the same text, and give the same logits at every position.
 """
 
 import argparse
@@ -72,6 +72,41 @@ for text in json.loads(sys.argv[2]):
 """
 
 
+# How far a logit may be from transformers'. Both compute in f32, whose rounding is 6e-8 of a number, and add in
+# other orders: over some layers and sums of thousands of products that comes to 1e-5 or 1e-4 of logits near 10.
+# What is truly another computation (a position off by one, the other GELU, another epsilon) shows from 1e-2 on.
+BOUND = 1e-3
+# The largest difference of logits, how many there are, and the largest logit: of ids, file by file.
+DIFFERENCES = """
+import json, sys, numpy, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+for ids, path in json.loads(sys.argv[2]):
+    ours = numpy.load(path)
+    with torch.no_grad():
+        theirs = model(torch.tensor([ids])).logits[0].numpy()
+    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, (ours.shape, theirs.shape)
+    print(json.dumps([float(abs(ours - theirs).max()), ours.size, float(abs(theirs).max())]))
+"""
+
+
+def compare_logits(python, train, folder, texts):
+    """Each logit of each position is transformers', of texts and of one as long as the model takes."""
+    config = json.loads((folder / "config.json").read_text())
+    size, longest = config["vocab_size"], config["max_position_embeddings"]
+    texts = [*texts, [at * at * 31 % size for at in range(1, longest + 1)]]
+    files = [(ids, str(folder / f"logits-{number}.npy")) for number, ids in enumerate(texts)]
+    for ids, path in files:
+        run(train, "generate", folder, "--ids", ",".join(map(str, ids)), "--tokens", 0, "--logits", path)
+    lines = run(python, "-c", DIFFERENCES, folder, json.dumps(files)).splitlines()[-len(files):]
+    differences, counts, sizes = zip(*map(json.loads, lines))
+    # What is not a number is below no bound.
+    demand(
+        all(difference <= BOUND for difference in differences),
+        f"{sum(counts)} logits of {len(texts)} texts, up to {max(sizes):.1f}, are transformers' within {max(differences):.2e}, the bound {BOUND}",
+    )
+
+
 def compare(python, train, folder):
     """The exported folder, loaded by transformers, goes on with texts as it does here."""
     theirs = [json.loads(line) for line in run(python, "-c", THEIRS, folder, json.dumps(TEXTS)).splitlines()[-len(TEXTS):]]
@@ -81,6 +116,7 @@ def compare(python, train, folder):
         demand(ours == ",".join(map(str, more)), f"transformers goes on from {text!r} with the same {len(more)} tokens")
         ours = run(train, "generate", folder, "--prompt", text, "--tokens", 24)[:-1]
         demand(ours == words, f"and with the same text: {words!r}")
+    compare_logits(python, train, folder, [ids for ids, _, _ in theirs])
 
 
 def main():

@@ -260,6 +260,19 @@ fn a_trained_model_is_evaluated_exported_and_goes_on() {
     let (greedy, _) = place.fine("generate run --ids 5,16 --tokens 8");
     assert_eq!(place.fine("generate run --ids 5,16 --tokens 8 --threads 1").0, greedy);
     assert!(greedy.trim().split(',').count() <= 8, "{greedy}");
+    place.fine("generate run --ids 5,16,3 --tokens 0 --logits all.npy");
+    let all = read(&place.path("all.npy"));
+    let header = text(&all[10..128]);
+    assert!(header.contains("'descr': '<f4'") && header.contains("'shape': (3, 32)"), "{header}");
+    assert_eq!(all.len(), 128 + 3 * 32 * 4);
+    place.fine("generate run --ids 5,16 --tokens 0 --logits two.npy");
+    let numbers = |bytes: &[u8]| bytes.chunks(4).map(f32::take).collect::<Vec<f32>>();
+    // A row for each token, which knows nothing of those after it; sums of another shape differ by a rounding.
+    let (three, two) = (numbers(&all[128..]), numbers(&read(&place.path("two.npy"))[128..]));
+    assert!(crate::support::distance(&three[..2 * 32], &two) < 1e-6, "{three:?} {two:?}");
+    // Its last row says what comes next.
+    let likeliest = (0..32).max_by(|a, b| two[32 + a].total_cmp(&two[32 + b])).unwrap();
+    assert_eq!(greedy.split(',').next().unwrap().trim(), likeliest.to_string());
     let (drawn, _) = place.fine("generate run --ids 5,16 --tokens 8 --temperature 2 --top-k 20 --top-p 0.95 --seed 4");
     assert_ne!(drawn, greedy);
 
