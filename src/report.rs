@@ -219,6 +219,11 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
         };
         row("pairs", format!("{} compared, {} alike ({dedup}){capped}", number(pairs.compared), number(pairs.alike)));
     }
+    for (name, slice) in &catalog.slices {
+        for (label, stage) in slice.counts.stages.iter().filter(|(_, stage)| stage.marked > 0) {
+            row("marked", format!("{}, which another run has too ({name}: {label})", count(stage.marked, "document")));
+        }
+    }
     let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
     for row in rows {
         let _ = writeln!(out, "{:width$}  {}", row[0], row[1]);
@@ -251,7 +256,7 @@ pub fn idle_stages(catalog: &Catalog) -> Vec<String> {
         let last = slice.counts.stages.keys().filter_map(|label| place(label)).map(|(at, _)| at).max().unwrap_or(0);
         for (label, stage) in &slice.counts.stages {
             let from_the_end = place(label).map(|(at, name)| (last - at, name));
-            if stage.dropped + stage.edited + stage.measured > 0 {
+            if stage.dropped + stage.edited + stage.measured + stage.marked > 0 {
                 busy.extend(from_the_end);
             } else if stage.seen > 0 {
                 // One that saw nothing is not to blame: those before it dropped all.

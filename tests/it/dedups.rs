@@ -400,7 +400,8 @@ fn what_another_run_has_can_be_marked_and_then_goes_as_if_it_were_not_there() {
         let marked =
             the_same_in_every_way(&folder, &format!("{stage}: {{ {more}against: {{ run: other, then: mark }} }}"));
         assert_eq!(marked, plain, "{stage}: {more}");
-        folder.fine("build p.yaml --input raw --output out");
+        let said = folder.fine("build p.yaml --input raw --output out");
+        assert!(said.out.contains("which another run has too") && !said.err.contains("touched none"), "{}", said.err);
         let rows = rows(&folder, "out/documents/c4");
         let marks = rows.iter().filter(|row| row["other_id"].is_string()).count() as u64;
         let counted = folder.catalog("out")["slices"]["c4"]["counts"]["stages"][format!("1:{stage}")]["marked"].clone();
