@@ -13,6 +13,10 @@ use crate::failure::{Code, Failure, Result};
 const GATHERING: Duration = Duration::from_secs(300);
 /// How long it waits for the next word of one that came: longer than evaluating or writing takes.
 const SILENCE: Duration = Duration::from_secs(3600);
+/// How long it takes, at most, to tell another why it ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Stands where the length of a message stands, before the rank of a process that was lost.
+const LOST: u64 = u64::MAX;
 
 /// A process's place among those that train together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,20 +197,72 @@ impl Comm for Tcp {
     }
 
     fn swap(&mut self, other: usize, own: &[u8]) -> Result<Vec<u8>> {
+        match self.exchange(other, own) {
+            Ok(Heard::Bytes(theirs)) => Ok(theirs),
+            Ok(Heard::Lost(lost)) => {
+                self.tell(lost);
+                Err(has_lost(other, lost))
+            }
+            Err(failure) => {
+                self.tell(other);
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// What another process says.
+enum Heard {
+    Bytes(Vec<u8>),
+    /// That it ends, for it has lost the process of this rank.
+    Lost(usize),
+}
+
+impl Tcp {
+    fn exchange(&mut self, other: usize, own: &[u8]) -> Result<Heard> {
         let rank = self.rank;
         let Some(stream) = self.peers.get_mut(other).and_then(Option::as_mut) else {
             return Err(Failure::new(Code::Failed, format!("process {rank} has no line to process {other}")));
         };
         // One speaks while the other listens, so that neither waits for room on the way.
-        if rank < other {
-            put(stream, own, other)?;
-            take(stream, other)
-        } else {
-            let theirs = take(stream, other)?;
-            put(stream, own, other)?;
-            Ok(theirs)
+        if rank > other {
+            let theirs = hear(stream, other)?;
+            if let Heard::Bytes(_) = theirs {
+                put(stream, own, other)?;
+            }
+            return Ok(theirs);
+        }
+        match put(stream, own, other) {
+            Ok(()) => hear(stream, other),
+            // It listens no more; what it said last may still be there.
+            Err(failure) => {
+                let _ = stream.set_read_timeout(Some(FAREWELL));
+                match hear(stream, other) {
+                    Ok(Heard::Lost(lost)) => Ok(Heard::Lost(lost)),
+                    _ => Err(failure),
+                }
+            }
         }
     }
+
+    /// Tells the others which process was lost, so that each can name it: they would only see this one
+    /// go. Best effort.
+    fn tell(&mut self, lost: usize) {
+        let words = [LOST.to_le_bytes(), (lost as u64).to_le_bytes()].concat();
+        for (other, stream) in self.peers.iter_mut().enumerate() {
+            // Between messages, as the lines to all but the lost one are, the others take it for the next.
+            if let Some(stream) = stream
+                && other != lost
+            {
+                let _ = stream.set_write_timeout(Some(FAREWELL)).and_then(|()| stream.write_all(&words));
+            }
+        }
+    }
+}
+
+fn has_lost(other: usize, lost: usize) -> Failure {
+    Failure::new(Code::Failed, format!("process {other} has lost process {lost}"))
+        .hint("look at what that process said; the same command again goes on from the last checkpoint")
 }
 
 fn cannot(action: &'static str, other: usize) -> impl FnOnce(std::io::Error) -> Failure {
@@ -278,16 +334,27 @@ fn put(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<()> {
 }
 
 fn take(stream: &mut TcpStream, other: usize) -> Result<Vec<u8>> {
+    match hear(stream, other)? {
+        Heard::Bytes(bytes) => Ok(bytes),
+        Heard::Lost(lost) => Err(has_lost(other, lost)),
+    }
+}
+
+fn hear(stream: &mut TcpStream, other: usize) -> Result<Heard> {
     let mut eight = [0; 8];
     stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
     let length = u64::from_le_bytes(eight);
+    if length == LOST {
+        stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
+        return Ok(Heard::Lost(u64::from_le_bytes(eight) as usize));
+    }
     let mut bytes = Vec::new();
     // It grows with what comes: a stranger's length is not believed.
     let read = stream.take(length).read_to_end(&mut bytes).map_err(cannot("hear", other))?;
     if read as u64 != length {
         return Err(cannot("hear", other)(std::io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(bytes)
+    Ok(Heard::Bytes(bytes))
 }
 
 #[cfg(test)]
