@@ -299,8 +299,9 @@ pub struct DoctorArgs {
 pub struct TrainArgs {
     /// The run's folder, with its catalog
     pub run: PathBuf,
-    /// What is trained, in YAML: `redpajama-train pretrain --help` tells more
-    pub config: PathBuf,
+    /// What is trained, in YAML: `redpajama-train pretrain --help` tells more. Without it one that fits
+    /// the run is proposed
+    pub config: Option<PathBuf>,
     /// Options of `redpajama-train pretrain`, such as `--output runs/first --set steps=100`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<String>,

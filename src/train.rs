@@ -23,7 +23,7 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     let program = beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
     let error = Command::new(&program)
         .arg("pretrain")
-        .arg(&args.config)
+        .args(&args.config)
         .arg("--set")
         .arg(format!("data.from={}", args.run.display()))
         .args(&args.rest)
