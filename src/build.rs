@@ -22,7 +22,8 @@ use crate::progress::Progress;
 use crate::publish::{PLAN, all_counts, check_allowances, check_out, make_catalog, read_catalog, sweep};
 use crate::report;
 
-const METRICS: &str = "metrics.jsonl";
+/// The name of the file of events in a run's folder.
+pub const METRICS: &str = "metrics.jsonl";
 
 /// What `build --json` prints.
 #[derive(Serialize)]

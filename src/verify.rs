@@ -1,12 +1,14 @@
 //! `status` and `verify`: what a run has done, and whether all of it is as it was written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
 
 use corpus::catalog::{CATALOG, Catalog, ShardEntry, SliceEntry};
 use corpus::shard::Shard;
 use corpus::store::{Output, Store};
 use corpus::{Counts, Digest, Error, table};
 
+use crate::build::METRICS;
 use crate::cli::{StatusArgs, VerifyArgs};
 use crate::clusters::{self, Cluster};
 use crate::failure::{Code, Failure, Result};
@@ -14,6 +16,41 @@ use crate::ledger::Ledger;
 use crate::publish::{PLAN, all_counts, read_catalog, read_origin};
 use crate::report::{self, count};
 use crate::size::Size;
+
+/// What a guard said, as the run's events tell it.
+#[derive(serde::Deserialize)]
+struct GuardSaid {
+    complaints: Vec<String>,
+    stops: bool,
+}
+
+/// What guards said last: all that warned since a guard stopped the run, or the one that stopped it.
+fn last_guard(store: &Store) -> Result<Option<GuardSaid>> {
+    let path = store.path(METRICS);
+    let file = match std::fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", &path)(error).into()),
+    };
+    let mut last: Option<GuardSaid> = None;
+    for line in std::io::BufReader::new(file).lines() {
+        let line = line.map_err(Error::io("read", &path))?;
+        // A line may end early where the machine did.
+        if !line.contains(r#""event":"guard""#) {
+            continue;
+        }
+        let Ok(said) = serde_json::from_str::<GuardSaid>(&line) else { continue };
+        match &mut last {
+            Some(known) if !known.stops && !said.stops => {
+                let new = said.complaints.into_iter().filter(|complaint| !known.complaints.contains(complaint));
+                let new: Vec<String> = new.collect();
+                known.complaints.extend(new);
+            }
+            _ => last = Some(said),
+        }
+    }
+    Ok(last)
+}
 
 /// Runs `status`.
 pub fn status(args: &StatusArgs) -> Result<()> {
@@ -33,6 +70,7 @@ pub fn status(args: &StatusArgs) -> Result<()> {
         let mut value = serde_json::json!({
             "pipeline": origin.pipeline, "complete": catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan), "commits": commits,
             "damaged": damaged, "slices": slices, "counts": counts,
+            "guard": last_guard(&store)?.map(|guard| guard.complaints),
         });
         if let Some(clusters) = clusters_of(args, &store, catalog.as_ref())? {
             value["clusters"] = serde_json::to_value(clusters).unwrap_or_default();
@@ -53,6 +91,14 @@ pub fn status(args: &StatusArgs) -> Result<()> {
         report::print(&format!("  {name}: {files}, {}; {}\n", Size(bytes), stages.join(" → ")));
     }
     let current = catalog.as_ref().is_some_and(|catalog| catalog.plan == origin.plan);
+    if let Some(guard) = last_guard(&store)? {
+        for complaint in &guard.complaints {
+            report::print(&format!("guard: {complaint}\n"));
+        }
+        if guard.stops && !current {
+            report::print("that guard stopped the run before anything was rewritten\n");
+        }
+    }
     let Some(catalog) = catalog else {
         report::print("not finished: run the same `build` again, it goes on where it stopped\n");
         return Ok(());

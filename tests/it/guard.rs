@@ -38,12 +38,18 @@ fn a_guard_stops_before_anything_is_rewritten_and_shows_the_largest_clusters() {
         assert!(stopped.err.contains("guard: { then: warn }"), "{}", stopped.err);
         assert!(!folder.path("out/documents").exists() && !folder.path("out/catalog.json").exists());
     }
+    let status = folder.fine("status out");
+    assert!(status.out.contains("guard: 1:exact_dedup takes 139 of 720 documents of c4 (19.3 %)"), "{}", status.out);
+    assert!(status.out.contains("that guard stopped the run"), "{}", status.out);
     // With another guard the same run goes on, and all that was read stays read.
     let set = "--set stages.exact_dedup.guard.then=warn";
     let built = folder.fine(&format!("build p.yaml --input raw --output out --json {set}"));
     assert!(built.err.contains("warning: 1:exact_dedup takes 139 of 720 documents"), "{}", built.err);
     let result: serde_json::Value = serde_json::from_str(built.out.lines().last().unwrap()).unwrap();
     assert_eq!((&result["tasks_done_before"], &result["tasks_run"]), (&9.into(), &6.into()), "{}", built.out);
+    let status = folder.fine("status out");
+    assert!(status.out.contains("guard: 1:exact_dedup takes 139"), "{}", status.out);
+    assert!(!status.out.contains("stopped"), "{}", status.out);
     // A guard changes no byte.
     folder.pipeline("q.yaml", "exact_dedup: {}, tokenize: {}, pack: {}");
     let plain = folder.fine("build q.yaml --input raw --output plain --workers 3");
