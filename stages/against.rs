@@ -116,7 +116,7 @@ pub const SIGNALS: [SignalSpec; 3] = [
     SignalSpec {
         name: "other_similarity",
         kind: SignalKind::Number,
-        about: "how alike the two are, from 0 to 1; null if nobody has compared them",
+        about: "how alike the two are, from 0 to 1, and 1 where what the dedup compares is equal; null if nobody has compared them",
     },
     SignalSpec { name: "other_run", kind: SignalKind::Text, about: "the other run's folder, as the pipeline gives it" },
 ];

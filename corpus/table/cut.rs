@@ -19,7 +19,8 @@ pub struct CutReceipt<'r> {
     pub end: u64,
     /// How it begins.
     pub begins: &'r str,
-    /// The document of lowest rank that has it, where it stays.
+    /// A document of lower rank that had it before the dedup: of spans and n-grams that overlap, one that the
+    /// dedup may have taken it from too, for a still earlier one.
     pub kept: Option<&'r DocumentId>,
     /// The other run that has that document, if it is not this one.
     pub run: Option<&'r str>,
@@ -28,8 +29,8 @@ pub struct CutReceipt<'r> {
 /// Writes what was taken from documents.
 ///
 /// Columns: `id`, `raw_file`, `record`, `stage` (its place and name in the pipeline), `reason`, `start` and
-/// `end` (bytes of UTF-8 in the text before the stage, the last one left out), `begins`, and of the document
-/// that has it first `kept_id` (null if nobody can say, or no copy stays) and `kept_run` (null if it is of
+/// `end` (bytes of UTF-8 in the text before the stage, the last one left out), `begins`, and of a document
+/// of lower rank that had it before the dedup `kept_id` (null if nobody can say, or no copy stays) and `kept_run` (null if it is of
 /// this run).
 pub struct CutWriter {
     table: TableWriter,

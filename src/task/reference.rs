@@ -13,7 +13,7 @@ use super::Run;
 use super::reading::Ranks;
 use super::resolve::dedup_of;
 use super::verify::evidence_of;
-use crate::failure::Result;
+use crate::failure::{Code, Failure, Result};
 use crate::ledger::Commit;
 use crate::metrics::{Cost, thread_cpu};
 use crate::plan::Task;
@@ -28,8 +28,11 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<O
     // It is read whole anyway, and its catalog says what it was.
     let (digest, _) = Digest::of_file(&reference.path())?;
     if digest != reference.digest {
-        let detail = format!("is not what its run wrote: `redpajama verify {}`", reference.folder.display());
-        return Err(Error::damaged(reference.path(), detail).into());
+        let words = format!("{}: it is not what its run wrote", reference.path().display());
+        let folder = reference.folder.display();
+        return Err(Failure::new(Code::Damaged, words).hint(format!(
+            "`redpajama verify {folder}` tells all that is damaged there; mend that run, and then build this one again"
+        )));
     }
     let mut ranks = Ranks::within(plan, reference.files.clone());
     let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);

@@ -116,11 +116,18 @@ impl Segment {
                     let before = document.text().to_owned();
                     let mut cut = Vec::new();
                     let verdict = dedup.cut(&mut document, &parts, &mut cut);
-                    cuts.extend(cut.into_iter().map(|cut| Taken {
+                    // Stretches that meet may do so within a character, which the earlier one then leaves to the
+                    // later; and an empty line is told of by what stands around it.
+                    let whole = cut.into_iter().map(|mut cut| {
+                        (cut.start, cut.end) =
+                            (before.floor_char_boundary(cut.start), before.floor_char_boundary(cut.end));
+                        cut
+                    });
+                    cuts.extend(whole.filter(|cut| cut.start < cut.end).map(|cut| Taken {
                         stage: label.clone(),
                         reason: dedup.reason(),
                         id: document.id.clone(),
-                        begins: beginning(&before, cut.start, cut.end),
+                        begins: before[cut.start..cut.end].trim().chars().take(BEGINS).collect(),
                         cut,
                     }));
                     let counted = counts.stage(label);
@@ -233,13 +240,6 @@ impl Outcome {
 
 /// Characters of what was taken from a document that its receipt shows.
 const BEGINS: usize = 60;
-
-/// How a stretch of a text begins; one that begins or ends within a character shows none of it.
-fn beginning(text: &str, start: usize, end: usize) -> String {
-    let start = (start..=end).find(|at| text.is_char_boundary(*at)).unwrap_or(end);
-    let end = (start..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(start);
-    text.get(start..end).unwrap_or_default().trim().chars().take(BEGINS).collect()
-}
 
 /// What a dedup took from a document.
 pub struct Taken {

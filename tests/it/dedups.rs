@@ -322,6 +322,7 @@ fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
     folder.pipeline("p.yaml", "exact_dedup: { against: own }");
     let said = folder.ends("build p.yaml --input raw --output out", 65);
     assert!(said.err.contains(part.file_name().unwrap().to_str().unwrap()), "{}", said.err);
+    assert!(said.err.contains("mend that run") && !said.err.contains("remove the file"), "{}", said.err);
 }
 
 /// The rows of a folder of a run, as JSON.
@@ -344,8 +345,11 @@ fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
     }
     folder.pipeline("old.yaml", "empty_text: {}");
     folder.fine("build old.yaml --input old --output other --set partition=1");
+    folder.fine("build old.yaml --input raw --output whole");
+    let whole = documents(&folder, "whole");
     for (stage, options) in [
         ("paragraph_dedup", "min_characters: 10"),
+        ("paragraph_dedup", "min_characters: 10, blank_lines: compare"),
         ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6"),
         ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6, bloom: { error_rate: 0.000000001 }"),
         ("substring_dedup", "min_bytes: 40"),
@@ -365,6 +369,11 @@ fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
         folder.fine("verify out");
         let cuts = rows(&folder, "out/cut/c4");
         assert!(cuts.len() > 5, "{stage}: {options}: {}", cuts.len());
+        for cut in &cuts {
+            let (start, end) = (cut["start"].as_u64().unwrap() as usize, cut["end"].as_u64().unwrap() as usize);
+            let gone = whole[cut["id"].as_str().unwrap()].get(start..end).unwrap_or_else(|| panic!("{cut}"));
+            assert!(!gone.is_empty() && gone.trim().starts_with(cut["begins"].as_str().unwrap()), "{cut}");
+        }
         let theirs = cuts.iter().filter(|cut| cut["kept_run"] == "other").count();
         let unknown = cuts.iter().filter(|cut| cut["kept_id"].is_null()).count();
         match options.contains("bloom") {
