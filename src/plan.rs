@@ -378,6 +378,11 @@ impl Plan {
         places
     }
 
+    /// Whether a document is another run's, which is compared and never goes.
+    pub fn is_others(&self, rank: Rank) -> bool {
+        (rank.raw_file as usize) < self.others
+    }
+
     /// The document of a rank, and the other run that has it, if it is not of this one.
     pub fn document_at(&self, rank: Rank) -> (DocumentId, Option<std::sync::Arc<str>>) {
         let at = rank.raw_file as usize;

@@ -30,16 +30,13 @@ fn last_guard(store: &Store) -> Result<Option<GuardSaid>> {
     let file = match std::fs::File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open", &path)(error).into()),
+        Err(error) => return Err(Error::io("cannot open", &path)(error).into()),
     };
     let mut last: Option<GuardSaid> = None;
-    for line in std::io::BufReader::new(file).lines() {
-        let line = line.map_err(Error::io("read", &path))?;
-        // A line may end early where the machine did.
-        if !line.contains(r#""event":"guard""#) {
-            continue;
-        }
-        let Ok(said) = serde_json::from_str::<GuardSaid>(&line) else { continue };
+    for line in std::io::BufReader::new(file).split(b'\n') {
+        let line = line.map_err(Error::io("cannot read", &path))?;
+        // Other events have no complaints, and a line may end early where the machine did.
+        let Ok(said) = serde_json::from_slice::<GuardSaid>(&line) else { continue };
         match &mut last {
             Some(known) if !known.stops && !said.stops => {
                 let new = said.complaints.into_iter().filter(|complaint| !known.complaints.contains(complaint));

@@ -48,7 +48,7 @@ fn look_at(run: &Run<'_>, number: usize) -> Result<()> {
     let mut taken = 0;
     while let Some(finding) = findings.next()? {
         // What is another run's is marked, and stays.
-        if group.marks && (finding.kept.raw_file as usize) < run.plan.others {
+        if group.marks && run.plan.is_others(finding.kept) {
             continue;
         }
         // A document may be found by several ranges, and goes once.
@@ -140,7 +140,7 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     let mut sorter = Sorter::<28>::new(run.store, run.memory.sort);
     let (mut findings, mut last) = (Findings::of_all(run, group)?, None);
     while let Some(finding) = findings.next()? {
-        if run.plan.groups[group].marks && (finding.kept.raw_file as usize) < run.plan.others {
+        if run.plan.groups[group].marks && run.plan.is_others(finding.kept) {
             continue;
         }
         // Where nobody can name what stays, nobody can say what belongs together.

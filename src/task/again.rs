@@ -14,7 +14,7 @@ use stages::{Finding, Order, Rank, Sketch};
 use super::Run;
 use super::reading::Ranks;
 use super::reference;
-use super::resolve::{Findings, dedup_of, file_label, gone, is_others, sketches_of};
+use super::resolve::{Findings, dedup_of, documents_before, file_label, sketches_of};
 use super::verify::name_of;
 use crate::failure::Result;
 use crate::ledger::{Commit, Ledger};
@@ -24,21 +24,7 @@ use crate::plan::{Task, TaskKind};
 /// The second sketches of one partition.
 pub fn sketch(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> Result<Option<(Commit, Cost)>> {
     let plan = run.plan;
-    let documents = || {
-        let documents =
-            plan.segment_before(group, partition).and_then(|segment| plan.documents_task(partition, segment));
-        let documents = match documents {
-            Some(task) => Ledger::new(run.store).commit_of(&task.id)?.and_then(|commit| commit.between),
-            None => None,
-        };
-        match documents {
-            Some(documents) => Ok(run.store.path(&documents.name)),
-            None => {
-                let label = &plan.groups[group].label;
-                Err(gone(run, &format!("the documents of partition {partition} before {label}")))
-            }
-        }
-    };
+    let documents = || documents_before(run, group, partition);
     let files = plan.partitions[partition].files.clone();
     sketch_of(run, group, files, documents, &name_of(run, task, partition, "sketches"))
 }
@@ -126,7 +112,7 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let Some(sketches) = sketches_of(run, &files, Order::Key, range, spec.ranges)? else { return Ok(None) };
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
-    dedup.resolve_again(&mut sorted, &mut |finding| match is_others(plan, finding.gone) {
+    dedup.resolve_again(&mut sorted, &mut |finding| match plan.is_others(finding.gone) {
         true => Ok(()),
         false => found.push(finding.to_bytes()),
     })?;

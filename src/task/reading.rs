@@ -15,7 +15,7 @@ use stages::against::SIGNALS;
 
 use super::Documents;
 use super::bounds::{Budget, Permit};
-use super::resolve::{Findings, is_others};
+use super::resolve::Findings;
 use super::segment::{Handful, Item, Message};
 use crate::failure::{Code, Failure};
 use crate::ledger::Ledger;
@@ -175,7 +175,7 @@ impl<'t> Hand<'t> {
             }
             let (mut mark, mut gone) = (None, None);
             while let Some(found) = finding.filter(|found| found.gone == rank) {
-                let marks = plan.groups[group].marks && is_others(plan, found.kept);
+                let marks = plan.groups[group].marks && plan.is_others(found.kept);
                 let place = if marks { &mut mark } else { &mut gone };
                 place.get_or_insert(found);
                 finding = findings.next()?;

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -55,7 +56,7 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         let mut theirs: Vec<Finding> = Vec::new();
         let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
         pairs.capped = dedup.resolve_and_count(&mut sorted, &mut |finding| {
-            if is_others(plan, finding.gone) {
+            if plan.is_others(finding.gone) {
                 if spec.twice {
                     let number = |finding: &Finding| finding.as_part().map(|part| part.number);
                     if theirs.first().is_some_and(|first| number(first) != number(&finding)) {
@@ -73,7 +74,7 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
                     found.push(other.to_bytes())?;
                 }
             }
-            if *marks && !is_others(plan, finding.kept) {
+            if *marks && !plan.is_others(finding.kept) {
                 return Ok(());
             }
             if spec.verified {
@@ -100,11 +101,6 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
 
 /// How many documents of another run are held that have a part in common.
 const THEIRS: usize = 1 << 12;
-
-/// Whether a document is another run's: those stay, also if they are alike.
-pub fn is_others(plan: &Plan, rank: Rank) -> bool {
-    (rank.raw_file as usize) < plan.others
-}
 
 /// One range of the keys of sketch files, each with the place of its first raw file in the run; nothing
 /// if the run is stopping.
@@ -183,6 +179,20 @@ pub fn gone(run: &Run<'_>, what: &str) -> Failure {
     Failure::new(Code::Failed, message).hint("another run may have cleaned up there: run the same command again")
 }
 
+/// The file of a partition's documents as they come to a dedup.
+pub fn documents_before(run: &Run<'_>, group: usize, partition: usize) -> Result<PathBuf> {
+    let plan = run.plan;
+    let task = plan.segment_before(group, partition).and_then(|segment| plan.documents_task(partition, segment));
+    let commit = task.map(|task| Ledger::new(run.store).commit_of(&task.id)).transpose()?.flatten();
+    match commit.and_then(|commit| commit.between) {
+        Some(documents) => Ok(run.store.path(&documents.name)),
+        None => {
+            let label = &plan.groups[group].label;
+            Err(gone(run, &format!("the documents of partition {partition} before {label}")))
+        }
+    }
+}
+
 pub fn file_label(label: &str) -> String {
     label.replace(':', "-")
 }
@@ -197,7 +207,7 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let mut pairs = Found { run, group, ours: spec.marks };
     let records = records_of(run, group)?;
     let among = Among::of(&records, Some((run.store, run.memory.state)));
-    dedup.judge(&mut pairs, &among, &mut |finding| match is_others(run.plan, finding.gone) {
+    dedup.judge(&mut pairs, &among, &mut |finding| match run.plan.is_others(finding.gone) {
         true => Ok(()),
         false => found.push(finding.to_bytes()),
     })?;
@@ -206,7 +216,7 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
         let mut last = None;
         for pair in (Found { run, group, ours: false }).all()? {
             let pair = pair?;
-            if is_others(run.plan, pair.kept) && last.replace(pair.gone) != Some(pair.gone) {
+            if run.plan.is_others(pair.kept) && last.replace(pair.gone) != Some(pair.gone) {
                 found.push(pair.to_bytes())?;
             }
         }
@@ -249,7 +259,7 @@ impl Pairs for Found<'_, '_> {
                             Err(error) => return Some(Err(error)),
                         }
                     }
-                    Ok(Some(pair)) if ours && is_others(run.plan, pair.kept) => {}
+                    Ok(Some(pair)) if ours && run.plan.is_others(pair.kept) => {}
                     next => return next.transpose(),
                 }
             }

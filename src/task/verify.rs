@@ -15,9 +15,9 @@ use stages::{Dedup, Finding, Rank};
 use super::Run;
 use super::reading::Ranks;
 use super::reference;
-use super::resolve::{Findings, candidates, dedup_of, file_label, gone};
+use super::resolve::{Findings, candidates, dedup_of, documents_before, file_label, gone};
 use crate::failure::Result;
-use crate::ledger::{Commit, Ledger};
+use crate::ledger::Commit;
 use crate::metrics::{Cost, thread_cpu};
 use crate::plan::{Task, TaskKind};
 
@@ -25,21 +25,7 @@ use crate::plan::{Task, TaskKind};
 pub fn evidence(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> Result<Option<(Commit, Cost)>> {
     let plan = run.plan;
     let files = plan.partitions[partition].files.clone();
-    let documents = || {
-        let documents =
-            plan.segment_before(group, partition).and_then(|segment| plan.documents_task(partition, segment));
-        let documents = match documents {
-            Some(task) => Ledger::new(run.store).commit_of(&task.id)?.and_then(|commit| commit.between),
-            None => None,
-        };
-        match documents {
-            Some(documents) => Ok(run.store.path(&documents.name)),
-            None => {
-                let label = &plan.groups[group].label;
-                Err(gone(run, &format!("the documents of partition {partition} before {label}")))
-            }
-        }
-    };
+    let documents = || documents_before(run, group, partition);
     evidence_of(run, group, files, documents, &name_of(run, task, partition, "evidence"))
 }
 
