@@ -21,7 +21,7 @@ use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, number, rounded, say};
 use crate::spec::{ModelSpec, RunPlan, RunSpec};
 use crate::tensors::Stored;
-use crate::utilization::{CONVENTION, Operations, Peak};
+use crate::utilization::{CONVENTION, Operations, Peak, REACHED};
 use crate::weights::{Weights, mix, start};
 use crate::yaml;
 
@@ -148,8 +148,9 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
     let peak = Peak::of(&plan, &cpu::<f32>(args.threads, Precision::F32)?, 1);
     text += &format!("peak {}\n", peak.told());
     text += &format!(
-        "about {} at 60 % of it, in useful operations, as `bench` saw on a CPU\n",
-        duration(peak.seconds(operations, tokens))
+        "about {} at {:.0} % of it, in useful operations, as `bench` saw on a CPU\n",
+        duration(peak.seconds(operations, tokens)),
+        100.0 * REACHED
     );
     match Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size) {
         Ok(data) => {

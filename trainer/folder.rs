@@ -156,6 +156,11 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
     Ok(())
 }
 
+/// The `tokenizer.json` that is named by itself or by its folder.
+pub fn tokenizer_at(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(TOKENIZER) } else { path.to_path_buf() }
+}
+
 /// The `tokenizer.json` of a model: in its folder, or in that of the run whose checkpoint it is.
 pub fn tokenizer(model: &Path) -> Option<PathBuf> {
     let run = model.ancestors().nth(2).filter(|_| model.parent().is_some_and(|above| above.ends_with(CHECKPOINTS)));
@@ -168,7 +173,7 @@ fn put_tokenizer(store: &Store, from: &Path, config: &Config) -> Result<()> {
         store.write(name, &bytes)?;
         Ok(bytes)
     };
-    let path = if from.is_dir() { from.join(TOKENIZER) } else { from.to_path_buf() };
+    let path = tokenizer_at(from);
     let bytes = take(&path, TOKENIZER)?;
     for name in BESIDE {
         let beside = path.with_file_name(name);

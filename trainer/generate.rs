@@ -1,6 +1,5 @@
 //! Text from a model, one token after another, with the keys and values of what came before kept.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::cli::GenerateArgs;
@@ -96,8 +95,7 @@ fn npy(numbers: &[f32], width: usize) -> Vec<u8> {
 /// The tokenizer that is named, or the model's own.
 fn tokenizer_of(args: &GenerateArgs) -> Result<Tokenizer> {
     let own = || folder::tokenizer(&args.model);
-    let named = |path: &PathBuf| if path.is_dir() { path.join(TOKENIZER) } else { path.clone() };
-    match args.tokenizer.as_ref().map(named).or_else(own) {
+    match args.tokenizer.as_deref().map(folder::tokenizer_at).or_else(own) {
         Some(path) => Tokenizer::open(&path),
         None => Err(Failure::new(
             Code::Usage,

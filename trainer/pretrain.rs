@@ -256,9 +256,8 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
 
 /// The tokenizer that goes with the model, which must be the one that made the shards.
 fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<Option<PathBuf>> {
-    let named = plan.spec.tokenizer.as_ref();
-    let named = named.map(|path| if path.is_dir() { path.join(TOKENIZER) } else { path.clone() });
-    let found = named.or_else(|| folder::tokenizer(plan.spec.start.as_ref()?));
+    let named = plan.spec.tokenizer.as_deref();
+    let found = named.map(folder::tokenizer_at).or_else(|| folder::tokenizer(plan.spec.start.as_ref()?));
     let Some(entry) = &data.tokenizer else { return Ok(found) };
     if let Some(path) = &found {
         let (digest, _) = Digest::of_file(path)?;

@@ -17,7 +17,7 @@ pub const USEFUL: &str = "6(N - Vd) + 6LTd";
 
 /// What a step of the CPU reaches of the peak, in useful operations: `plan` reckons time with it.
 // Measured with `bench`: 0.55 to 0.69 with pythia-14m, -31m and -70m, on one and two threads.
-const REACHED: f64 = 0.6;
+pub const REACHED: f64 = 0.6;
 
 /// Floating-point operations of a token, forward and backward.
 #[derive(Clone, Copy, Debug, PartialEq)]
