@@ -6,20 +6,24 @@
 //! resolved, one task per range of keys. A task's id is the digest of all that it does and reads,
 //! so every id is known before anything runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod origin;
+mod passes;
+mod resume;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use corpus::catalog::{FORMAT, ModelEntry, TokenizerEntry};
+use corpus::catalog::{ModelEntry, TokenizerEntry};
 use corpus::manifest::RawRead;
-use corpus::{Digest, DocumentId, RawFile, SignalSpec, table};
-use serde::{Deserialize, Serialize};
+use corpus::{Digest, DocumentId, RawFile, SignalSpec};
 use sources::{Limits, Record, Sink, Source, SourceSpec};
 use stages::{Guard, Kind, Rank, StageSpec};
 
 use crate::failure::{Failure, Result};
-use crate::ledger::{Ledger, Standing};
 use crate::pipeline::Read;
+
+pub use origin::{Origin, differences};
 
 /// All passes of a run.
 pub struct Plan {
@@ -255,51 +259,9 @@ impl TaskKind {
     }
 }
 
-/// What a plan was made of, kept in `OUT/plan.json` to say later why something is done anew.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The layout of the folder.
-    pub format: u32,
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// Digest of the plan: a catalog that names it is of this plan.
-    pub plan: Digest,
-    /// Where the tokenizer lay; `inspect` decodes with it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub tokenizer_path: Option<PathBuf>,
-    /// What every task of a slice has in common.
-    pub slices: BTreeMap<String, SliceOrigin>,
-}
-
-/// The part of [`Origin`] for one slice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SliceOrigin {
-    /// The source with its version and options.
-    pub source: serde_json::Value,
-    /// Each stage with its version and options, by label.
-    pub stages: Vec<(String, serde_json::Value)>,
-    /// The tokenizer's digest.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub tokenizer: Option<Digest>,
-    /// Longest document.
-    pub max_document: u64,
-    /// The raw files.
-    pub files: Vec<RawFile>,
-    /// How many records are read, with `--limit`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub limit: Option<u64>,
-    /// The size of a partition, if the pipeline sets it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub partition: Option<u64>,
-}
-
 /// A partition is closed by the file that brings it to a sixty-fourth of the slice, within these
 /// bounds: small inputs still make use of several cores, large ones resume at a fine grain.
 const PARTITION: Range<u64> = (8 << 20)..(256 << 20);
-/// Partitions' worth of raw bytes for each range of keys, and the most ranges: a finding is looked
-/// for in as many files.
-const RANGE_PARTITIONS: u64 = 8;
-const MOST_RANGES: u64 = 256;
 
 impl Plan {
     /// Plans a run over raw files that were found before, slice by slice.
@@ -451,262 +413,6 @@ impl Plan {
         self.partition.unwrap_or((slice_bytes / 64).clamp(PARTITION.start, PARTITION.end))
     }
 
-    /// The last `shared` dedups of every slice are the pipeline's and compare all slices; those
-    /// before them are the slice's own. Barriers are counted from the end, so that the pipeline's
-    /// dedups meet.
-    fn group_dedups(&mut self, shared: usize, references: &BTreeMap<PathBuf, Range<usize>>) {
-        let barriers = self.slices.iter().map(|slice| slice.segments.len() - 1).max().unwrap_or(0);
-        for barrier in 0..barriers {
-            let from_end = barriers - barrier;
-            let mut common: Option<usize> = None;
-            for index in 0..self.slices.len() {
-                let slice = &self.slices[index];
-                let Some(segment) = (slice.segments.len() - 1).checked_sub(from_end) else { continue };
-                let (label, spec) = slice.stages[slice.segments[segment].end].clone();
-                let group = match common {
-                    Some(group) if from_end <= shared => group,
-                    _ => {
-                        self.groups.push(Group {
-                            guard: spec.guard().cloned(),
-                            judged: spec.is_judged(),
-                            verified: spec.is_verified(),
-                            twice: spec.is_twice(),
-                            marks: spec.marks(),
-                            label,
-                            references: spec.against().and_then(|path| references.get(path)).cloned().unwrap_or(0..0),
-                            spec,
-                            slices: Vec::new(),
-                            ranges: 1,
-                            barrier,
-                            pass: 0,
-                            resolve_pass: 0,
-                            pairs_pass: 0,
-                        });
-                        self.groups.len() - 1
-                    }
-                };
-                common = Some(group);
-                self.groups[group].slices.push(index);
-                self.slices[index].dedups.push(group);
-            }
-        }
-        for group in &mut self.groups {
-            let files = group.slices.iter().flat_map(|slice| &self.raw_files[self.slices[*slice].raw_files.clone()]);
-            let bytes: u64 = files.map(|file| file.bytes).sum();
-            let bytes = bytes + self.references[group.references.clone()].iter().map(|part| part.bytes).sum::<u64>();
-            let each = RANGE_PARTITIONS * self.partition.unwrap_or((bytes / 64).clamp(PARTITION.start, PARTITION.end));
-            group.ranges = (bytes / each.max(1)).clamp(1, MOST_RANGES) as usize;
-        }
-    }
-
-    fn make_passes(&mut self) {
-        let barriers = self.slices.iter().map(|slice| slice.segments.len() - 1).max().unwrap_or(0);
-        let mut passes: Vec<Pass> = Vec::new();
-        let mut places = BTreeMap::new();
-        // The ids of the tasks of each partition and of each group, as far as they are known.
-        let mut partitions: Vec<Option<Digest>> = vec![None; self.partitions.len()];
-        let mut groups: Vec<Option<Digest>> = vec![None; self.groups.len()];
-        for level in 0..=barriers {
-            let mut tasks = Vec::new();
-            for (partition, known) in partitions.iter_mut().enumerate() {
-                let slice = &self.slices[self.partitions[partition].slice];
-                // A slice with fewer dedups starts later.
-                let Some(segment) = (level + slice.segments.len()).checked_sub(barriers + 1) else { continue };
-                let before = known.zip(segment.checked_sub(1).and_then(|before| groups[slice.dedups[before]]));
-                let id = self.documents_id(partition, segment, before);
-                *known = Some(id);
-                places.insert((partition, segment), (passes.len(), tasks.len()));
-                tasks.push(Task { id, kind: TaskKind::Documents { partition, segment } });
-            }
-            // What other runs have is sketched where the documents are that it is held against.
-            let mut others: Vec<Vec<(Digest, usize)>> = vec![Vec::new(); self.groups.len()];
-            for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.barrier == level) {
-                let does = stage_key(&group.label, &group.spec, &self.models);
-                for part in group.references.clone() {
-                    let reference = &self.references[part];
-                    let id = Digest::of_value(&("reference", FORMAT, &does, reference.catalog, &reference.name));
-                    others[index].push((id, reference.files.start));
-                    tasks.push(Task { id, kind: TaskKind::Reference { group: index, part } });
-                }
-            }
-            passes.push(Pass { about: self.about(level, barriers), tasks });
-            if level == barriers {
-                break;
-            }
-            let mut tasks = Vec::new();
-            let mut evidence = Vec::new();
-            let mut verify = Vec::new();
-            let mut judges = Vec::new();
-            let mut names = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];
-            let compare = self.groups.iter().any(|group| group.barrier == level && (group.verified || group.twice));
-            let judge_pass = passes.len() + if compare { 3 } else { 1 };
-            for (index, group) in self.groups.iter_mut().enumerate().filter(|(_, group)| group.barrier == level) {
-                // Findings name raw files by their place in the run.
-                let ours = group
-                    .slices
-                    .iter()
-                    .flat_map(|slice| self.slices[*slice].partitions.clone())
-                    .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)));
-                let read: Vec<(Digest, usize)> = std::mem::take(&mut others[index]).into_iter().chain(ours).collect();
-                let does = stage_key(&group.label, &group.spec, &self.models);
-                let read = Digest::of_value(&("sketches", &does, read));
-                let mut found = Digest::of_value(&("findings", read, group.ranges));
-                group.resolve_pass = passes.len();
-                group.pass = passes.len();
-                group.pairs_pass = passes.len();
-                names[0].insert(group.spec.name());
-                for range in 0..group.ranges {
-                    let id = Digest::of_value(&("resolve", FORMAT, read, range, group.ranges));
-                    tasks.push(Task { id, kind: TaskKind::Resolve { group: index, range } });
-                }
-                if group.verified {
-                    group.pairs_pass = passes.len() + 2;
-                    names[1].insert(group.spec.name());
-                    for part in group.references.clone() {
-                        let id = Digest::of_value(&("reference evidence", FORMAT, found, part));
-                        evidence.push(Task { id, kind: TaskKind::ReferenceEvidence { group: index, part } });
-                    }
-                    for partition in group.slices.iter().flat_map(|slice| self.slices[*slice].partitions.clone()) {
-                        let id = Digest::of_value(&("evidence", FORMAT, found, partition));
-                        evidence.push(Task { id, kind: TaskKind::Evidence { group: index, partition } });
-                        let id = Digest::of_value(&("verify", FORMAT, found, partition));
-                        verify.push(Task { id, kind: TaskKind::Verify { group: index, partition } });
-                    }
-                }
-                if group.twice {
-                    group.pass = passes.len() + 2;
-                    names[1].insert(group.spec.name());
-                    for part in group.references.clone() {
-                        let id = Digest::of_value(&("reference again", FORMAT, found, part));
-                        evidence.push(Task { id, kind: TaskKind::ReferenceEvidence { group: index, part } });
-                    }
-                    for partition in group.slices.iter().flat_map(|slice| self.slices[*slice].partitions.clone()) {
-                        let id = Digest::of_value(&("again", FORMAT, found, partition));
-                        evidence.push(Task { id, kind: TaskKind::Evidence { group: index, partition } });
-                    }
-                    for range in 0..group.ranges {
-                        let id = Digest::of_value(&("resolve again", FORMAT, found, range, group.ranges));
-                        verify.push(Task { id, kind: TaskKind::ResolveAgain { group: index, range } });
-                    }
-                    found = Digest::of_value(&("findings again", found));
-                }
-                if group.judged {
-                    group.pass = judge_pass;
-                    names[2].insert(group.spec.name());
-                    let id = Digest::of_value(&("judge", FORMAT, found));
-                    judges.push(Task { id, kind: TaskKind::Judge { group: index } });
-                    found = id;
-                }
-                // Receipts name the other run as the pipeline does.
-                if let Some(run) = group.spec.against() {
-                    found = Digest::of_value(&("named", found, run));
-                }
-                groups[index] = Some(found);
-            }
-            for (verb, tasks, names) in [
-                ("resolve", tasks, &names[0]),
-                ("look again, for", evidence, &names[1]),
-                ("verify", verify, &names[1]),
-                ("judge", judges, &names[2]),
-            ] {
-                if !tasks.is_empty() {
-                    let names: Vec<&str> = names.iter().copied().collect();
-                    passes.push(Pass { about: format!("{verb} {}", names.join(", ")), tasks });
-                }
-            }
-        }
-        self.passes = passes;
-        self.places = places;
-    }
-
-    fn about(&self, level: usize, barriers: usize) -> String {
-        let mut names = Vec::new();
-        let mut first = false;
-        for slice in &self.slices {
-            let Some(segment) = (level + slice.segments.len()).checked_sub(barriers + 1) else { continue };
-            first |= segment == 0;
-            for (_, spec) in &slice.stages[slice.segments[segment].clone()] {
-                if !names.contains(&spec.name()) {
-                    names.push(spec.name());
-                }
-            }
-        }
-        let verb = if first { "read" } else { "filter" };
-        if names.is_empty() { verb.to_owned() } else { format!("{verb}, {}", names.join(", ")) }
-    }
-
-    fn documents_id(&self, partition: usize, segment: usize, before: Option<(Digest, Digest)>) -> Digest {
-        let partition = &self.partitions[partition];
-        let slice = &self.slices[partition.slice];
-        let stages: Vec<_> = slice.stages[slice.segments[segment].clone()]
-            .iter()
-            .map(|(label, spec)| stage_key(label, spec, &self.models))
-            .collect();
-        let tokens = slice.stages[slice.segments[segment].clone()].iter().any(|(_, spec)| spec.needs_tokenizer());
-        let tokenizer = self.tokenizer.as_ref().filter(|_| tokens).map(|entry| (entry.digest, entry.end_of_document));
-        // The keys of the sketches that it leaves are part of what it does.
-        let dedup = slice.dedups.get(segment).map(|group| {
-            let group = &self.groups[*group];
-            stage_key(&group.label, &group.spec, &self.models)
-        });
-        let reads = match before {
-            Some(before) => serde_json::json!({ "task": before.0, "findings": before.1 }),
-            None => serde_json::json!({
-                "source": source_key(&slice.source),
-                "files": &self.raw_files[partition.files.clone()],
-                "max_document": self.limits.max_document,
-                "cap": partition.cap,
-            }),
-        };
-        let key = ("documents", FORMAT, table::LAYOUT, slice.name, partition.number, reads, stages, tokenizer, dedup);
-        Digest::of_value(&key)
-    }
-
-    fn what_is_done(&self, slice: &SlicePlan) -> serde_json::Value {
-        let stages: Vec<_> = slice.stages.iter().map(|(label, spec)| self.whole_key(label, spec)).collect();
-        serde_json::json!({
-            "slice": slice.name,
-            "source": source_key(&slice.source),
-            "stages": stages,
-            "tokenizer": self.tokenizer.as_ref().map(|tokenizer| tokenizer.digest),
-            "max_document": self.limits.max_document,
-        })
-    }
-
-    /// What a stage does, and the catalog that it is held against.
-    fn whole_key(&self, label: &str, spec: &StageSpec) -> serde_json::Value {
-        let mut key = stage_key(label, spec, &self.models);
-        if let Some(catalog) = spec.against().and_then(|path| self.catalogs.get(path)) {
-            key["against"] = serde_json::json!(catalog);
-        }
-        key
-    }
-
-    /// What this plan is made of.
-    pub fn origin(&self, limit: Option<u64>, tokenizer_path: Option<PathBuf>) -> Origin {
-        let slices = self.slices.iter().map(|slice| {
-            let stages =
-                slice.stages.iter().map(|(label, spec)| (label.clone(), self.whole_key(label, spec))).collect();
-            let origin = SliceOrigin {
-                source: source_key(&slice.source),
-                stages,
-                tokenizer: self.tokenizer.as_ref().map(|tokenizer| tokenizer.digest),
-                max_document: self.limits.max_document as u64,
-                files: self.raw_files[slice.raw_files.clone()].to_vec(),
-                limit,
-                partition: self.partition,
-            };
-            (slice.name.to_owned(), origin)
-        });
-        Origin {
-            format: FORMAT,
-            pipeline: self.name.clone(),
-            plan: self.identity(),
-            tokenizer_path,
-            slices: slices.collect(),
-        }
-    }
-
     /// The digest of all tasks: two plans with the same one give the same corpus.
     pub fn identity(&self) -> Digest {
         let tasks = self.passes.iter().flat_map(|pass| &pass.tasks).map(|task| task.id);
@@ -737,98 +443,6 @@ impl Plan {
         let (pass, at) = *self.places.get(&(partition, segment))?;
         self.passes[pass].tasks.get(at)
     }
-
-    /// For each task, pass by pass, whether it has to run: that is all of resume.
-    pub fn without(&self, ledger: &Ledger<'_>) -> Result<Vec<Vec<Option<String>>>> {
-        let standings: Vec<Vec<Standing>> = self
-            .passes
-            .iter()
-            .map(|pass| pass.tasks.iter().map(|task| ledger.standing(&task.id)).collect())
-            .collect::<Result<_, corpus::Error>>()?;
-        let mut needed: Vec<Vec<Option<String>>> =
-            self.passes.iter().map(|pass| vec![None; pass.tasks.len()]).collect();
-        // From the last pass back: what a task that runs will read has to be there. What no later
-        // task reads may be gone, as long as its commit tells what it counted.
-        let mut documents: BTreeSet<(usize, usize)> = BTreeSet::new();
-        let mut findings: BTreeSet<usize> = BTreeSet::new();
-        let mut pairs: BTreeSet<usize> = BTreeSet::new();
-        let mut proposed: BTreeSet<usize> = BTreeSet::new();
-        let mut evidence: BTreeSet<usize> = BTreeSet::new();
-        let mut sketches: BTreeSet<usize> = BTreeSet::new();
-        for (pass, tasks) in self.passes.iter().enumerate().rev() {
-            for (at, task) in tasks.tasks.iter().enumerate() {
-                let read = match task.kind {
-                    TaskKind::Documents { partition, segment } => {
-                        let slice = &self.slices[self.partitions[partition].slice];
-                        let sketched = slice.dedups.get(segment).is_some_and(|group| sketches.contains(group));
-                        documents.contains(&(partition, segment)) || sketched
-                    }
-                    TaskKind::Reference { group, .. } => sketches.contains(&group),
-                    TaskKind::Evidence { group, .. } | TaskKind::ReferenceEvidence { group, .. } => {
-                        evidence.contains(&group)
-                    }
-                    TaskKind::Verify { group, .. } => pairs.contains(&group),
-                    TaskKind::Resolve { group, .. } if self.groups[group].verified || self.groups[group].twice => {
-                        proposed.contains(&group)
-                    }
-                    TaskKind::ResolveAgain { group, .. } => findings.contains(&group),
-                    TaskKind::Resolve { group, .. } if self.groups[group].judged => pairs.contains(&group),
-                    TaskKind::Resolve { group, .. } | TaskKind::Judge { group } => findings.contains(&group),
-                };
-                let why = match &standings[pass][at] {
-                    Standing::Todo => "not done yet".to_owned(),
-                    Standing::Lost { name, published: true, .. } => format!("{name} is missing or of another length"),
-                    Standing::Lost { .. } if read => "what it hands on is needed again and was cleaned up".to_owned(),
-                    _ => continue,
-                };
-                needed[pass][at] = Some(why);
-                match task.kind {
-                    TaskKind::Documents { partition, segment } if segment > 0 => {
-                        documents.insert((partition, segment - 1));
-                        findings.insert(self.slices[self.partitions[partition].slice].dedups[segment - 1]);
-                    }
-                    TaskKind::Resolve { group, .. } => {
-                        sketches.insert(group);
-                    }
-                    TaskKind::ResolveAgain { group, .. } => {
-                        evidence.insert(group);
-                    }
-                    TaskKind::Judge { group } => {
-                        pairs.insert(group);
-                    }
-                    TaskKind::Verify { group, .. } => {
-                        proposed.insert(group);
-                        evidence.insert(group);
-                    }
-                    TaskKind::Evidence { group, partition } => {
-                        proposed.insert(group);
-                        documents.extend(self.segment_before(group, partition).map(|segment| (partition, segment)));
-                    }
-                    TaskKind::ReferenceEvidence { group, .. } => {
-                        proposed.insert(group);
-                    }
-                    TaskKind::Documents { .. } | TaskKind::Reference { .. } => {}
-                }
-            }
-        }
-        Ok(needed)
-    }
-}
-
-/// What a stage does: its version, its options, and the models that it asks. The tokenizer is told
-/// apart, since it also makes what a shard holds.
-fn stage_key(label: &str, spec: &StageSpec, models: &BTreeMap<String, ModelEntry>) -> serde_json::Value {
-    let mut key = serde_json::json!({ "stage": label, "version": spec.version(), "options": spec });
-    for variable in spec.uses() {
-        if let Some(model) = models.get(variable.name()) {
-            key[variable.name()] = serde_json::json!(model.digest);
-        }
-    }
-    key
-}
-
-fn source_key(source: &SourceSpec) -> serde_json::Value {
-    serde_json::json!({ "source": source, "version": source.version() })
 }
 
 /// How many records of each file are read when a slice gives its first `limit` records.
@@ -866,71 +480,4 @@ fn records_of(source: &dyn Source, files: &[RawFile], limits: Limits, limit: u64
         counts.push(sink.count);
     }
     Ok(counts)
-}
-
-/// What changed between two plans, in words: why work is done anew.
-pub fn differences(before: &Origin, now: &Origin) -> Vec<String> {
-    let mut changes = Vec::new();
-    for (name, new) in &now.slices {
-        let Some(old) = before.slices.get(name) else {
-            changes.push(format!("slice {name} is new"));
-            continue;
-        };
-        if old.source != new.source {
-            changes.push(format!("{name}: the source was {}, is {}", old.source, new.source));
-        }
-        for (label, stage) in &new.stages {
-            match old.stages.iter().find(|(known, _)| known == label) {
-                None => changes.push(format!("{name}: stage {label} is new")),
-                Some((_, known)) if ["version", "options"].iter().all(|part| known[part] == stage[part]) => {
-                    if known["against"] != stage["against"] {
-                        changes.push(format!("{name}: stage {label} is held against another catalog"));
-                    } else if known != stage {
-                        changes.push(format!("{name}: stage {label} asks another model"));
-                    }
-                }
-                Some((_, known)) => changes.push(format!(
-                    "{name}: stage {label} was {} (version {}), is {} (version {})",
-                    known["options"], known["version"], stage["options"], stage["version"]
-                )),
-            }
-        }
-        for (label, _) in old.stages.iter().filter(|(label, _)| !new.stages.iter().any(|(known, _)| known == label)) {
-            changes.push(format!("{name}: stage {label} is gone"));
-        }
-        if old.tokenizer != new.tokenizer {
-            changes.push(format!("{name}: another tokenizer"));
-        }
-        if old.max_document != new.max_document {
-            changes.push(format!("{name}: max_document was {}, is {}", old.max_document, new.max_document));
-        }
-        if old.partition != new.partition {
-            changes.push(format!("{name}: raw files are put together otherwise (partition)"));
-        }
-        if old.limit != new.limit {
-            let words = |limit: Option<u64>| limit.map_or("none".to_owned(), |limit| limit.to_string());
-            changes.push(format!("{name}: --limit was {}, is {}", words(old.limit), words(new.limit)));
-        }
-        let known: BTreeMap<&str, &RawFile> = old.files.iter().map(|file| (&*file.name, file)).collect();
-        let changed: Vec<&str> = new
-            .files
-            .iter()
-            .filter(|file| {
-                known.get(&*file.name).is_none_or(|old| RawFile { path: file.path.clone(), ..(*old).clone() } != **file)
-            })
-            .map(|file| &*file.name)
-            .collect();
-        let named: BTreeSet<&str> = new.files.iter().map(|file| &*file.name).collect();
-        let gone = old.files.iter().filter(|file| !named.contains(&*file.name)).count();
-        if !changed.is_empty() {
-            let first = changed.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-            let more = changed.len().saturating_sub(3);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            changes.push(format!("{name}: raw files are new or changed: {first}{more}"));
-        }
-        if gone > 0 {
-            changes.push(format!("{name}: {gone} raw files are gone"));
-        }
-    }
-    changes
 }
