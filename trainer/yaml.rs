@@ -1,7 +1,7 @@
 //! Reading YAML: an error points at the very value, and `--set` changes one key.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use serde_saphyr::Error;
 
 use crate::failure::{Failure, Place, Result};
@@ -102,8 +102,11 @@ fn assign(root: &mut Value, assignment: &str) -> Result<()> {
     let value: Value = serde_saphyr::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     let mut at = root;
     for key in path.split('.') {
-        if at.is_null() {
-            *at = Value::Object(Default::default());
+        match at {
+            Value::Null => *at = Value::Object(Default::default()),
+            // A model by its name is the map that changes nothing of it.
+            Value::String(name) if path.starts_with("model.") => *at = json!({ "from": name }),
+            _ => {}
         }
         at = match at {
             Value::Object(map) => map.entry(key).or_insert(Value::Null),
@@ -148,10 +151,13 @@ mod tests {
         let spec = set(&["steps=7", "optimizer.rate=0.5", "data.from=out/sample", "data.mixture.c4=2"]).unwrap();
         assert_eq!((spec.steps.map(u64::from), spec.optimizer.rate), (Some(7), Some(0.5)));
         assert_eq!((spec.data.from.iter().count(), spec.data.mixture["c4"]), (1, 2.0));
-        for (assignment, words) in
-            [("steps", "expected KEY=VALUE"), ("model.x=1", "has no keys"), ("stepz=1", "did you mean `steps`?")]
-        {
-            let failure = set(&[assignment]).unwrap_err().to_string();
+        for (assignment, words) in [
+            ("steps", "expected KEY=VALUE"),
+            ("steps.x=1", "has no keys"),
+            ("model.x=1", "unknown key `x`"),
+            ("stepz=1", "did you mean `steps`?"),
+        ] {
+            let failure = set(&["steps=7", assignment]).unwrap_err().to_string();
             assert!(failure.contains(words), "{failure}");
         }
     }
