@@ -39,6 +39,8 @@ pub enum Command {
     Plot(PlotArgs),
     /// Measure steps of a model on this machine, on tokens that mean nothing
     Bench(BenchArgs),
+    /// List the keys of a run: what each is, its unit, what holds without it, what it does
+    Keys(KeysArgs),
     /// Say what this machine has to train with
     Doctor,
 }
@@ -160,6 +162,16 @@ pub struct BenchArgs {
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+/// Which keys are told.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// One of them, or the map that they stand in; all if nothing is said
+    pub name: Option<String>,
+    /// As the docs page has it
+    #[arg(long, conflicts_with = "name")]
+    pub markdown: bool,
 }
 
 /// What is drawn.

@@ -33,7 +33,7 @@ pub struct Config {
     /// What keeps a normalisation from dividing by nothing.
     pub layer_norm_eps: f64,
     /// The perceptron's bend.
-    #[serde(with = "act")]
+    #[serde(with = "bend")]
     pub hidden_act: Gelu,
     /// The token that ends a document.
     pub eos_token_id: u32,
@@ -59,9 +59,11 @@ pub struct Preset {
     pub source: &'static str,
 }
 
-const INCITE: &str = "shape, learning rate, batch, tokens and fp16: the model's card; betas, epsilon, decay, clipping, \
-                      first weights, warm-up, fall and loss scale were not published: ours are Pythia's";
-const PYTHIA: &str = "the Pythia suite's published configurations, which trained in fp16 (`precision: fp16`)";
+const INCITE: &str = "learning rate, tokens of a step (4M, taken as 2^22), tokens in all and fp16 (`precision: fp16`) are those \
+                      of the card of RedPajama-INCITE-Base, the shape that of its config.json; betas, epsilon, decay, \
+                      clipping, first weights, warm-up, fall and loss scale were not published: ours are Pythia's";
+const PYTHIA: &str = "the Pythia suite's published configurations (143,000 steps of 2^21 tokens; where its paper says another \
+                      rate, as for 1b, theirs holds), which trained in fp16 (`precision: fp16`)";
 
 const fn pythia(
     name: &'static str,
@@ -140,12 +142,13 @@ impl Preset {
 }
 
 /// The bend's names in Hugging Face's files.
-mod act {
+pub mod bend {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::device::Gelu;
 
+    /// The bend of a name.
     pub fn of(name: &str) -> Option<Gelu> {
         match name {
             "gelu" => Some(Gelu::Erf),
@@ -154,6 +157,7 @@ mod act {
         }
     }
 
+    /// The name that we write.
     pub fn name(gelu: Gelu) -> &'static str {
         match gelu {
             Gelu::Erf => "gelu",
@@ -161,10 +165,12 @@ mod act {
         }
     }
 
+    /// Writes the name.
     pub fn serialize<S: Serializer>(gelu: &Gelu, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(name(*gelu))
     }
 
+    /// Reads a name.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Gelu, D::Error> {
         let word = String::deserialize(deserializer)?;
         of(&word).ok_or_else(|| D::Error::custom(format!("`{word}` is none of gelu, gelu_new, gelu_pytorch_tanh")))
@@ -236,7 +242,7 @@ impl Config {
             return Err(said("a head tied to the embedding is not known".into()));
         }
         let act = file.hidden_act.as_deref().unwrap_or("gelu");
-        let Some(hidden_act) = act::of(act) else {
+        let Some(hidden_act) = bend::of(act) else {
             return Err(said(format!("hidden_act `{act}`")).hint("known are gelu, gelu_new and gelu_pytorch_tanh"));
         };
         let config = Config {
@@ -307,7 +313,7 @@ impl Config {
             "classifier_dropout": 0.1,
             "dtype": dtype,
             "eos_token_id": self.eos_token_id,
-            "hidden_act": act::name(self.hidden_act),
+            "hidden_act": bend::name(self.hidden_act),
             "hidden_dropout": 0.0,
             "hidden_size": self.hidden_size,
             "initializer_range": 0.02,

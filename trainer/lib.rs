@@ -18,6 +18,7 @@ pub mod failure;
 pub mod first;
 pub mod folder;
 pub mod generate;
+pub mod keys;
 pub mod learner;
 pub mod libraries;
 pub mod model;

@@ -7,7 +7,7 @@ use clap::Parser;
 use trainer::cli::{Cli, Command};
 use trainer::failure::{Failure, Result};
 use trainer::report::say;
-use trainer::{commands, generate, pretrain};
+use trainer::{commands, generate, keys, pretrain};
 
 fn main() -> ExitCode {
     let ended = match Cli::try_parse() {
@@ -39,6 +39,7 @@ fn run(command: &Command) -> Result<String> {
         Command::Export(args) => done(commands::export(args)),
         Command::Plot(args) => commands::plot(args),
         Command::Bench(args) => commands::bench(args),
+        Command::Keys(args) => keys::tell(args.name.as_deref(), args.markdown),
         Command::Doctor => commands::doctor(),
     }
 }

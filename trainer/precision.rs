@@ -14,10 +14,13 @@
 //! they are stored; the loss, its softmax, and the sums that a normalisation and attention keep for
 //! their gradients are `f32`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::spec::bounds::{self, HIGHEST_SCALE};
+
 /// What is stored between kernels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// As it was computed.
@@ -42,24 +45,25 @@ impl Precision {
 
 /// How the loss is scaled in `fp16`: by so much that small gradients are numbers, by so little that large
 /// ones are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScalingSpec {
-    /// The first scale.
-    // As PyTorch's scaler begins. Pythia's began at 2^12, for losses that were the mean of one GPU's
-    // tokens; here they are the mean of a whole step's.
-    #[serde(deserialize_with = "above_nothing")]
+    /// The first scale. As PyTorch's scaler begins; Pythia's began at 2^12, for losses that were the mean
+    /// of one GPU's tokens, where here they are the mean of a whole step's.
+    #[serde(deserialize_with = "bounds::scale")]
+    #[schemars(extend("lies" = bounds::SCALE, "unit" = "×"))]
     pub start: f64,
-    /// Steps without an overflow after which it doubles.
-    // Pythia's loss_scale_window. (PyTorch's own is 2000.)
+    /// Steps without an overflow after which it doubles. Pythia's `loss_scale_window`; PyTorch's own is
+    /// 2000.
+    #[schemars(extend("unit" = "steps"))]
     pub interval: std::num::NonZeroU64,
-    /// What it is multiplied with after an overflow.
-    // PyTorch's and DeepSpeed's alike.
-    #[serde(deserialize_with = "shrinks")]
+    /// What it is multiplied with after an overflow. PyTorch's and DeepSpeed's alike.
+    #[serde(deserialize_with = "bounds::shrinks")]
+    #[schemars(extend("lies" = bounds::SHRINKS, "unit" = "×"))]
     pub backoff: f64,
-    /// It never falls below.
-    // Pythia's min_loss_scale.
-    #[serde(deserialize_with = "above_nothing")]
+    /// It never falls below. Pythia's `min_loss_scale`.
+    #[serde(deserialize_with = "bounds::scale")]
+    #[schemars(extend("lies" = bounds::SCALE, "unit" = "×"))]
     pub min: f64,
 }
 
@@ -68,25 +72,6 @@ impl Default for ScalingSpec {
         let interval = std::num::NonZeroU64::MIN.saturating_add(999);
         ScalingSpec { start: 65_536.0, interval, backoff: 0.5, min: 1.0 }
     }
-}
-
-/// The highest that a scale grows to: far beyond what any gradient needs, and within `f32`.
-const HIGHEST: f64 = (1u64 << 60) as f64;
-
-fn above_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if value > 0.0 && value <= HIGHEST {
-        return Ok(value);
-    }
-    Err(serde::de::Error::custom(format!("{value} is no scale: it is above 0, at most 2^60")))
-}
-
-fn shrinks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if value > 0.0 && value < 1.0 {
-        return Ok(value);
-    }
-    Err(serde::de::Error::custom(format!("{value} does not shrink a scale: it is above 0, below 1")))
 }
 
 /// The scale of the loss, and how long it has been so.
@@ -115,7 +100,7 @@ impl LossScale {
         if overflowed {
             *self = LossScale { bits: (self.value() * spec.backoff).max(spec.min).to_bits(), since: 0 };
         } else if self.since >= spec.interval.get() {
-            *self = LossScale { bits: (self.value() * 2.0).min(HIGHEST).to_bits(), since: 0 };
+            *self = LossScale { bits: (self.value() * 2.0).min(HIGHEST_SCALE).to_bits(), since: 0 };
         }
     }
 }
@@ -155,7 +140,7 @@ mod tests {
         for _ in 0..100_000 {
             scale.after(false, &spec);
         }
-        assert_eq!(scale.value(), HIGHEST);
+        assert_eq!(scale.value(), HIGHEST_SCALE);
         let read: LossScale = serde_json::from_str(&serde_json::to_string(&scale).unwrap()).unwrap();
         assert_eq!(read, scale);
     }

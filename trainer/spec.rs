@@ -1,71 +1,82 @@
 //! What a training run is: the YAML that a user writes, and the defaults of its preset.
 
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, PRESETS, Preset};
+pub use self::model::ModelSpec;
 use crate::data::DataSpec;
 use crate::failure::{Failure, Result};
 use crate::precision::{Precision, ScalingSpec};
-use crate::yaml::closest;
 
-/// A training run, as it is written.
-#[derive(Clone, Debug, Deserialize)]
+pub mod bounds;
+mod model;
+
+/// A training run, as it is written. Each key stands on the page of all keys with what is said of it here.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
-    /// A preset, a `config.json` or the folder of one, or a map that changes one of these.
+    // What is told of it is what its type says.
     pub model: ModelSpec,
-    /// Weights to start from: a folder of Hugging Face's. Without it, from nothing.
+    /// Weights to start from: a folder in Hugging Face's form, or a checkpoint's.
     #[serde(default)]
+    #[schemars(extend("kind" = "path", "otherwise" = "first weights are drawn"))]
     pub start: Option<PathBuf>,
-    /// The `tokenizer.json` that made the shards, which goes with the model; without it that of `start`.
+    /// The `tokenizer.json` that made the shards, or its folder; it goes with the model.
     #[serde(default)]
+    #[schemars(extend("kind" = "path", "otherwise" = "that of `start`, if there is one"))]
     pub tokenizer: Option<PathBuf>,
-    /// What is read.
+    /// What is read, and in which shares.
     #[serde(default)]
     pub data: DataSpec,
     /// What chance is drawn from: the first weights, and the order of windows.
     #[serde(default)]
     pub seed: u64,
-    /// Tokens of a sequence; without it the longest that the model takes.
+    /// Tokens of a sequence.
     #[serde(default)]
+    #[schemars(extend("unit" = "tokens", "otherwise" = "the model's longest"))]
     pub sequence: Option<NonZeroU64>,
-    /// Sequences of a step; without it the preset's.
+    /// Sequences of a step.
     #[serde(default)]
+    #[schemars(extend("unit" = "sequences", "otherwise" = "the preset's tokens of a step / `sequence`"))]
     pub batch: Option<NonZeroU64>,
-    /// Sequences that are computed together. The result depends on it only by the order of sums.
+    /// Sequences that are computed together: more take more memory. `batch` is a multiple of it. The result
+    /// depends on it only by the order of sums.
     #[serde(default = "one")]
+    #[schemars(extend("unit" = "sequences"))]
     pub micro: NonZeroU64,
-    /// Steps in all; without it the preset's.
+    /// Steps in all.
     #[serde(default)]
+    #[schemars(extend("unit" = "steps", "otherwise" = "the preset's tokens in all / those of a step"))]
     pub steps: Option<NonZeroU64>,
-    /// What is stored between kernels: `f32`, `bf16` or `fp16`. Weights and moments are `f32` whatever it is.
+    /// What is stored between kernels. Weights and moments are `f32` whatever it is.
     #[serde(default)]
     pub precision: Precision,
-    /// The scale of the loss in `fp16`.
+    /// The scale of the loss where `precision` is `fp16`: by so much that small gradients are numbers, by so
+    /// little that large ones are.
     #[serde(default)]
     pub scaling: ScalingSpec,
-    /// AdamW.
+    /// AdamW's numbers. Where no other source is named they are the Pythia suite's.
     #[serde(default)]
     pub optimizer: OptimizerSpec,
-    /// The learning rate over the run.
+    /// The learning rate over the run: a rise from nothing, then a fall. Pythia's numbers.
     #[serde(default)]
     pub schedule: ScheduleSpec,
-    /// What is not learned from.
+    /// Steps that are skipped: their gradients are thrown away, the run goes on.
     #[serde(default)]
     pub guard: GuardSpec,
-    /// What is kept of a run.
+    /// What is kept of a run. The last step always leaves a checkpoint.
     #[serde(default)]
     pub checkpoint: CheckpointSpec,
-    /// Operations a second of all processes' devices together, of which a run's are a share; without it, it
-    /// is measured when the run begins.
-    #[serde(default, deserialize_with = "maybe_positive")]
+    /// Operations a second of all processes' devices together, of which a run's are a share (MFU).
+    #[serde(default, deserialize_with = "bounds::maybe_positive")]
+    #[schemars(extend("lies" = bounds::POSITIVE, "unit" = "FLOP/s", "otherwise" = "measured when the run begins"))]
     pub peak_flops: Option<f64>,
     /// Steps from one evaluation of the held-out windows to the next; 0 for none but the last.
     #[serde(default)]
+    #[schemars(extend("unit" = "steps"))]
     pub eval_every: u64,
 }
 
@@ -74,26 +85,33 @@ fn one() -> NonZeroU64 {
 }
 
 /// AdamW's numbers. Where no other source is named they are the Pythia suite's.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerSpec {
-    /// The highest learning rate; without it the preset's.
-    #[serde(deserialize_with = "maybe_positive")]
+    /// The highest learning rate.
+    #[serde(deserialize_with = "bounds::maybe_positive")]
+    #[schemars(extend("lies" = bounds::POSITIVE, "otherwise" = "the preset's"))]
     pub rate: Option<f64>,
-    /// Share of the first moment that stays.
-    #[serde(deserialize_with = "share")]
+    /// What stays of the first moment.
+    #[serde(deserialize_with = "bounds::share")]
+    #[schemars(extend("lies" = bounds::SHARE, "unit" = "share"))]
     pub beta1: f64,
-    /// Share of the second moment that stays.
-    #[serde(deserialize_with = "share")]
+    /// What stays of the second moment.
+    #[serde(deserialize_with = "bounds::share")]
+    #[schemars(extend("lies" = bounds::SHARE, "unit" = "share"))]
     pub beta2: f64,
     /// Keeps the denominator from nothing.
-    #[serde(deserialize_with = "positive")]
+    #[serde(deserialize_with = "bounds::positive")]
+    #[schemars(extend("lies" = bounds::POSITIVE))]
     pub epsilon: f64,
-    /// Weight decay, of matrices alone.
-    #[serde(deserialize_with = "from_nothing")]
+    /// Weight decay, of matrices alone: not of biases and normalisations.
+    #[serde(deserialize_with = "bounds::from_nothing")]
+    #[schemars(extend("lies" = bounds::FROM_NOTHING, "unit" = "of a weight, times the rate, a step"))]
     pub decay: f64,
-    /// The longest gradient; 0 for any.
-    #[serde(deserialize_with = "from_nothing")]
+    /// The longest gradient, as the root of the sum of all its squares: a longer one is shortened to it. 0 for
+    /// any.
+    #[serde(deserialize_with = "bounds::from_nothing")]
+    #[schemars(extend("lies" = bounds::FROM_NOTHING, "unit" = "length"))]
     pub clip: f64,
 }
 
@@ -104,7 +122,7 @@ impl Default for OptimizerSpec {
 }
 
 /// How the learning rate falls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fall {
     /// Half a wave.
@@ -117,16 +135,18 @@ pub enum Fall {
 }
 
 /// The learning rate over the run: a rise from nothing, then a fall. Pythia's numbers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleSpec {
     /// How it falls.
     pub shape: Fall,
-    /// The share of the steps over which it rises.
-    #[serde(deserialize_with = "share")]
+    /// Over so much of the steps it rises.
+    #[serde(deserialize_with = "bounds::share")]
+    #[schemars(extend("lies" = bounds::SHARE, "unit" = "share of `steps`"))]
     pub warmup: f64,
-    /// What is left of it in the end, as a share.
-    #[serde(deserialize_with = "share")]
+    /// What is left of it in the end.
+    #[serde(deserialize_with = "bounds::share")]
+    #[schemars(extend("lies" = bounds::SHARE, "unit" = "share of `optimizer.rate`"))]
     pub floor: f64,
 }
 
@@ -155,16 +175,16 @@ impl ScheduleSpec {
 }
 
 /// Steps that are skipped: their gradients are thrown away, the run goes on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardSpec {
-    /// How many deviations above the last steps' mean a loss may be; 0 for any. What is not a number
-    /// is always skipped.
-    // Ours: off, since no published run of these models had it.
-    #[serde(deserialize_with = "from_nothing")]
+    /// How far above the last steps' mean a loss may be; 0 for any. What is not a number is always skipped.
+    /// Ours: off, since no published run of these models had it.
+    #[serde(deserialize_with = "bounds::from_nothing")]
+    #[schemars(extend("lies" = bounds::FROM_NOTHING, "unit" = "standard deviations"))]
     pub spike: f64,
-    /// Skipped steps, one after another, that end the run.
-    // Ours.
+    /// Skipped steps, one after another, that end the run. Ours.
+    #[schemars(extend("unit" = "steps"))]
     pub abort: NonZeroU64,
 }
 
@@ -175,155 +195,24 @@ impl Default for GuardSpec {
 }
 
 /// What is kept of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointSpec {
-    /// Steps from one to the next; 0 for none but the last.
+    /// Steps from one to the next; 0 for none but the last. Pythia published every thousandth.
+    #[schemars(extend("unit" = "steps"))]
     pub every: u64,
     /// How many of the latest are kept.
+    #[schemars(extend("unit" = "checkpoints"))]
     pub keep: NonZeroU64,
-    /// Steps whose multiples are kept for ever; 0 for none.
+    /// Multiples of so many steps are kept for ever; 0 for none.
+    #[schemars(extend("unit" = "steps"))]
     pub keep_every: u64,
 }
 
 impl Default for CheckpointSpec {
     fn default() -> CheckpointSpec {
-        // Pythia published every thousandth.
         CheckpointSpec { every: 1000, keep: NonZeroU64::MIN.saturating_add(1), keep_every: 0 }
     }
-}
-
-/// A model by name, by file, or one of these with changes.
-#[derive(Clone, Debug)]
-pub struct ModelSpec {
-    /// Its shape.
-    pub config: Config,
-    /// The preset that it comes from.
-    pub preset: Option<&'static Preset>,
-}
-
-impl ModelSpec {
-    /// A preset, a `config.json`, or the folder of one.
-    pub fn find(word: &str) -> Result<ModelSpec> {
-        if let Some(preset) = Preset::find(word) {
-            return Ok(ModelSpec { config: preset.config(), preset: Some(preset) });
-        }
-        if Path::new(word).exists() {
-            return Ok(ModelSpec { config: Config::read(Path::new(word))?, preset: None });
-        }
-        let known: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        let failure = Failure::configuration(format!("no model `{word}`: no preset, and no such file"));
-        Err(failure.hint(match closest(word, &known) {
-            Some(close) => format!("did you mean `{close}`?"),
-            None => format!("presets are: {}", known.join(", ")),
-        }))
-    }
-}
-
-/// What a map may change of a model.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Changes {
-    from: String,
-    vocab_size: Option<usize>,
-    hidden_size: Option<usize>,
-    num_hidden_layers: Option<usize>,
-    num_attention_heads: Option<usize>,
-    intermediate_size: Option<usize>,
-    max_position_embeddings: Option<usize>,
-    use_parallel_residual: Option<bool>,
-    rotary_pct: Option<f64>,
-    rotary_base: Option<f64>,
-    layer_norm_eps: Option<f64>,
-    eos_token_id: Option<u32>,
-}
-
-impl Changes {
-    fn model(self) -> Result<ModelSpec, String> {
-        let said = |failure: Failure| match failure.hint {
-            Some(hint) => format!("{}; {hint}", failure.message),
-            None => failure.message,
-        };
-        let mut model = ModelSpec::find(&self.from).map_err(said)?;
-        let config = &mut model.config;
-        fn change<T>(to: &mut T, by: Option<T>) {
-            if let Some(by) = by {
-                *to = by;
-            }
-        }
-        // A perceptron stays as many times wider as it was.
-        let wider = config.intermediate_size / config.hidden_size.max(1);
-        change(&mut config.hidden_size, self.hidden_size);
-        let wide = self.hidden_size.map(|size| size.saturating_mul(wider));
-        change(&mut config.intermediate_size, self.intermediate_size.or(wide));
-        change(&mut config.vocab_size, self.vocab_size);
-        change(&mut config.num_hidden_layers, self.num_hidden_layers);
-        change(&mut config.num_attention_heads, self.num_attention_heads);
-        change(&mut config.max_position_embeddings, self.max_position_embeddings);
-        change(&mut config.use_parallel_residual, self.use_parallel_residual);
-        change(&mut config.rotary_pct, self.rotary_pct);
-        change(&mut config.rotary_base, self.rotary_base);
-        change(&mut config.layer_norm_eps, self.layer_norm_eps);
-        change(&mut config.eos_token_id, self.eos_token_id);
-        config.check()?;
-        Ok(model)
-    }
-}
-
-impl<'de> Deserialize<'de> for ModelSpec {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ModelSpec, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = ModelSpec;
-
-            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a preset, a path, or a map such as { from: pythia-14m, num_hidden_layers: 2 }")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<ModelSpec, E> {
-                ModelSpec::find(word).map_err(|failure| {
-                    E::custom(match failure.hint {
-                        Some(hint) => format!("{}; {hint}", failure.message),
-                        None => failure.message,
-                    })
-                })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ModelSpec, A::Error> {
-                let changes = Changes::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                changes.model().map_err(de::Error::custom)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if (0.0..1.0).contains(&value) {
-        return Ok(value);
-    }
-    Err(de::Error::custom(format!("{value} is no share: it is from 0, below 1")))
-}
-
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if value > 0.0 && value.is_finite() {
-        return Ok(value);
-    }
-    Err(de::Error::custom(format!("{value} is not above 0")))
-}
-
-fn maybe_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    positive(deserializer).map(Some)
-}
-
-fn from_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if value >= 0.0 && value.is_finite() {
-        return Ok(value);
-    }
-    Err(de::Error::custom(format!("{value} is not from 0 on")))
 }
 
 /// A run whose numbers are all known.

@@ -3,31 +3,37 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Slice;
 use crate::failure::{Failure, Result};
 
 /// What is read, and in which shares.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// Folders of runs: their catalogs name slices and shards.
     #[serde(default)]
+    #[schemars(extend("kind" = "path or list of paths", "otherwise" = "none"))]
     pub from: Paths,
     /// Shards of one's own, by what they are to be called: `X.bin` with `X.idx` beside it, of any
     /// writer.
     #[serde(default)]
+    #[schemars(extend("kind" = "map of names to paths or lists of paths"))]
     pub shards: BTreeMap<String, Paths>,
-    /// Shares of the slices, in any unit. Without it each slice comes as often as it has tokens.
+    /// How much of what is read is of each slice; a slice that is not named is not read.
     #[serde(default)]
+    #[schemars(extend("kind" = "map of slices to numbers from 0", "unit" = "any: their sum is all", "otherwise" = "as many tokens as each slice has"))]
     pub mixture: BTreeMap<String, f64>,
     /// How often each slice is seen while one that is not named is seen once: another way to say the
     /// mixture.
     #[serde(default)]
+    #[schemars(extend("kind" = "map of slices to numbers from 0", "unit" = "times", "otherwise" = "1 each"))]
     pub epochs: BTreeMap<String, f64>,
-    /// How many windows of each slice are held out, at most a tenth of it.
-    // Ours: 128 windows of 2,048 tokens are 262,144 predictions, for an error of the mean near 0.005 nats.
+    /// How many windows of each slice are held out, at most a tenth of it. Ours: 128 windows of 2,048 tokens
+    /// are 262,144 predictions, for an error of the mean near 0.005 nats.
+    #[schemars(extend("unit" = "windows of `sequence` tokens"))]
     #[serde(default = "validation")]
     pub validation: u64,
     /// Whether attention stays within documents. GPT-NeoX's did not.
@@ -44,7 +50,7 @@ fn yes() -> bool {
 }
 
 /// One path or several.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Paths {
     /// None.
