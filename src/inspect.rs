@@ -180,7 +180,7 @@ fn plain(value: &Value) -> String {
 }
 
 fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
-    let shard = Shard::open(path)?;
+    let shard = Shard::open_any(path)?;
     let tokenizer = tokenizer_of(show.args, path)?;
     let provenance = match path.extension().and_then(|ending| ending.to_str()) {
         Some("bin" | "idx") => path.with_extension("provenance.parquet"),
@@ -195,7 +195,7 @@ fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
             "{}, {} of {} bytes{decoded}\n",
             report::count(shard.documents() as u64, "document"),
             report::count(shard.tokens(), "token"),
-            shard.width().bytes()
+            shard.token_type().bytes()
         ));
     }
     let mut ids: Vec<Value> = Vec::new();
@@ -207,7 +207,7 @@ fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
         })?;
     }
     for number in 0..shard.documents() {
-        let tokens: Vec<u32> = shard.document(number).collect();
+        let tokens: Vec<i64> = shard.document(number).collect();
         let mut row = Map::new();
         row.insert("ordinal".into(), number.into());
         if let Some(id) = ids.get(number) {
@@ -215,12 +215,13 @@ fn shard(show: &mut Show<'_>, path: &Path) -> Result<()> {
         }
         if let Some(tokenizer) = &tokenizer {
             let vocab_size = tokenizer.vocab_size();
-            if let Some(token) = tokens.iter().find(|token| **token >= vocab_size) {
+            if let Some(token) = tokens.iter().find(|token| !(0..i64::from(vocab_size)).contains(token)) {
                 let message =
                     format!("document {number} has token {token}, and the tokenizer knows {vocab_size} tokens");
                 return Err(Failure::configuration(message).hint("it is not the tokenizer that made this shard"));
             }
-            row.insert("text".into(), tokenizer.decode(&tokens).into());
+            let ids: Vec<u32> = tokens.iter().map(|token| *token as u32).collect();
+            row.insert("text".into(), tokenizer.decode(&ids).into());
         }
         row.insert("tokens".into(), tokens.into());
         if !show.row(row) {

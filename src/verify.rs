@@ -290,12 +290,12 @@ fn check_shard(store: &Store, catalog: &Catalog, entry: &ShardEntry, ends: bool)
         return Ok(Err(format!("{} documents and {} tokens, not as cataloged", shard.documents(), shard.tokens())));
     }
     let vocab_size = catalog.tokenizer.as_ref().map_or(u32::MAX, |tokenizer| tokenizer.vocab_size);
-    let end = catalog.tokenizer.as_ref().filter(|_| ends).map(|tokenizer| tokenizer.end_of_document);
+    let end = catalog.tokenizer.as_ref().filter(|_| ends).map(|tokenizer| i64::from(tokenizer.end_of_document));
     for document in 0..shard.documents() {
         if end.is_some() && shard.document(document).last() != end {
             return Ok(Err(format!("document {document} does not end with the end-of-document token")));
         }
-        if let Some(token) = shard.document(document).find(|token| *token >= vocab_size) {
+        if let Some(token) = shard.document(document).find(|token| !(0..i64::from(vocab_size)).contains(token)) {
             return Ok(Err(format!("document {document} has token {token}, the vocabulary ends at {vocab_size}")));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{MAGIC, TokenWidth, VERSION};
+use super::{MAGIC, TokenType, VERSION};
 use crate::store::{Aside, Output, Store};
 use crate::token::TokenId;
 use crate::{Error, Result};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub struct ShardWriter {
     bin: Aside,
     prefix: String,
-    width: TokenWidth,
+    kind: TokenType,
     vocab_size: u32,
     end_of_document: TokenId,
     lengths: Vec<i32>,
@@ -35,11 +35,10 @@ pub struct Sealed {
 impl ShardWriter {
     /// Starts the shard `PREFIX.bin`, `PREFIX.idx` for a vocabulary.
     pub fn new(store: &Store, prefix: &str, vocab_size: u32, end_of_document: TokenId) -> Result<ShardWriter> {
-        let width = TokenWidth::of(vocab_size);
         Ok(ShardWriter {
             bin: store.aside(format!("{prefix}.bin"))?,
             prefix: prefix.to_owned(),
-            width,
+            kind: TokenType::of(vocab_size),
             vocab_size,
             end_of_document,
             lengths: Vec::new(),
@@ -59,13 +58,11 @@ impl ShardWriter {
             return Err(self.refuse(format!("a document of {length} tokens does not fit the format's i32")));
         };
         self.bytes.clear();
-        match self.width {
-            TokenWidth::U16 => {
-                self.bytes.extend(tokens.iter().copied().chain(end).flat_map(|token| (token as u16).to_le_bytes()));
-            }
-            TokenWidth::I32 => {
-                self.bytes.extend(tokens.iter().copied().chain(end).flat_map(u32::to_le_bytes));
-            }
+        // Below the vocabulary, an id fits the type that was chosen for it.
+        if self.kind.bytes() == 2 {
+            self.bytes.extend(tokens.iter().copied().chain(end).flat_map(|token| (token as u16).to_le_bytes()));
+        } else {
+            self.bytes.extend(tokens.iter().copied().chain(end).flat_map(u32::to_le_bytes));
         }
         let path = self.bin.path().to_path_buf();
         self.bin.write_all(&self.bytes).map_err(Error::io("cannot write", path))?;
@@ -89,11 +86,11 @@ impl ShardWriter {
         let documents = self.lengths.len() as u64;
         let mut idx = store.aside(format!("{}.idx", self.prefix))?;
         let path = idx.path().to_path_buf();
-        let width = self.width.bytes() as i64;
+        let width = self.kind.bytes() as i64;
         let mut write = |bytes: &[u8]| idx.write_all(bytes).map_err(Error::io("cannot write", &path));
         write(MAGIC)?;
         write(&VERSION.to_le_bytes())?;
-        write(&[self.width.code()])?;
+        write(&[self.kind.code()])?;
         write(&documents.to_le_bytes())?;
         write(&(documents + 1).to_le_bytes())?;
         for length in &self.lengths {

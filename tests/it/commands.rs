@@ -412,6 +412,19 @@ fn shards_of_version_1_still_open() {
 }
 
 #[test]
+fn shards_of_other_writers_are_inspected() {
+    let folder = Folder::new();
+    let others = root().join("tests/shards/others");
+    let shown = folder.fine(&format!("inspect {}/i8.bin", others.display())).out;
+    for says in ["5 documents, 14 tokens of 1 byte", "tokens (3): 1 2 3", "tokens (3): 127 3 -1"] {
+        assert!(shown.contains(says), "{shown}\nmisses {says}");
+    }
+    let said = folder.ends(&format!("inspect {}/i8.bin --tokenizer {}", others.display(), tokenizer().display()), 64);
+    assert!(said.err.contains("document 4 has token -1"), "{}", said.err);
+    folder.ends(&format!("inspect {}/float6.bin", others.display()), 64);
+}
+
+#[test]
 fn nothing_is_trained_on_what_is_no_run() {
     let folder = finished();
     for command in ["train raw run.yaml --output runs/first", "train raw"] {

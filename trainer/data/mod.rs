@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use corpus::Digest;
 use corpus::catalog::{CATALOG, Catalog, TokenizerEntry};
-use corpus::shard::Shard;
+use corpus::shard::{Shard, Stray};
 
 use crate::failure::{Code, Failure, Result};
 use order::{Order, Split};
@@ -40,6 +40,33 @@ pub struct Slice {
     pub text_bytes: Option<u64>,
 }
 
+/// Where the tokens of a slice lie.
+#[derive(Debug)]
+enum Shards {
+    /// In shards of a run, which were made of so many bytes of text.
+    Ours(Vec<PathBuf>, u64),
+    /// In those of any writer.
+    Any(Vec<PathBuf>),
+}
+
+impl Shards {
+    fn paths(&self) -> &[PathBuf] {
+        match self {
+            Shards::Ours(paths, _) | Shards::Any(paths) => paths,
+        }
+    }
+}
+
+fn stray_token(shard: &Shard, Stray { document, position, token }: Stray, vocabulary: usize) -> Failure {
+    let message = format!("{}: token {position} of document {document} is {token}", shard.path().display());
+    if token < 0 {
+        return Failure::configuration(format!("{message}, which is no id"))
+            .hint("its writer had another use for it, or took the wrong type: write the shard anew");
+    }
+    Failure::configuration(format!("{message}, which is not below the model's {vocabulary}"))
+        .hint("the shards were made with another tokenizer: set the model's `vocab_size` to it, or build them anew")
+}
+
 /// Some sequences, one after another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sequences {
@@ -63,10 +90,23 @@ impl Sequences {
 }
 
 impl Slice {
-    fn open(name: &str, paths: &[PathBuf], text_bytes: Option<u64>) -> Result<Slice> {
+    /// The shards of a run, or of any writer.
+    fn open(name: &str, shards: &Shards) -> Result<Slice> {
+        let (paths, text_bytes) = match shards {
+            Shards::Ours(paths, text_bytes) => (paths, Some(*text_bytes)),
+            Shards::Any(paths) => (paths, None),
+        };
         let mut slice = Slice { name: name.to_owned(), parts: Vec::new(), tokens: 0, text_bytes };
         for path in paths {
-            let shard = Shard::open(path)?;
+            let shard = match shards {
+                Shards::Ours(..) => Shard::open(path)?,
+                Shards::Any(_) => Shard::open_any(path).map_err(|error| {
+                    let pair = "`X.bin` and `X.idx` must be of one writing, and whole: copy or write both anew";
+                    let damaged = matches!(error, corpus::Error::Damaged { .. });
+                    let failure = Failure::from(error);
+                    if damaged { failure.hint(pair) } else { failure }
+                })?,
+            };
             let mask_path = shard.path().with_extension("mask");
             let mask = match File::open(&mask_path) {
                 Ok(file) => {
@@ -107,7 +147,9 @@ impl Slice {
         while at <= end && part < self.parts.len() {
             let Part { shard, first: before, mask } = &self.parts[part];
             let (from, to) = (at - before, (end + 1 - before).min(shard.tokens()));
-            out.tokens.extend(shard.tokens_between(from, to));
+            shard
+                .read(from, to, vocabulary as u32, &mut out.tokens)
+                .map_err(|stray| stray_token(shard, stray, vocabulary))?;
             let mut number = shard.document_at(from);
             let mut token = from;
             while token < to {
@@ -124,12 +166,6 @@ impl Slice {
                     out.counts.extend(bytes.iter().map(|byte| *byte != 0));
                 }
                 None => out.counts.extend(std::iter::repeat_n(true, (to - from) as usize)),
-            }
-            if let Some(place) = out.tokens[first..].iter().position(|token| *token as usize >= vocabulary) {
-                let token = out.tokens[first + place];
-                let message = format!("token {token} at {} of {}", begin + place as u64, shard.path().display());
-                return Err(Failure::configuration(format!("{message} is not below the model's {vocabulary}"))
-                    .hint("the shards were made with another tokenizer: set the model's `vocab_size` to it, or build them anew"));
             }
             at = before + to;
             part += 1;
@@ -163,7 +199,7 @@ pub struct Data {
 impl Data {
     /// Opens what a configuration names, for sequences of `time` tokens below `vocabulary`.
     pub fn open(spec: &DataSpec, seed: u64, time: usize, vocabulary: usize) -> Result<Data> {
-        let mut found: Vec<(String, Vec<PathBuf>, Option<u64>)> = Vec::new();
+        let mut found: Vec<(String, Shards)> = Vec::new();
         let mut tokenizer: Option<(TokenizerEntry, PathBuf)> = None;
         let mut said = Vec::new();
         for folder in spec.from.iter() {
@@ -182,13 +218,13 @@ impl Data {
             said.push(serde_json::json!(catalog.digest));
             for (name, entry) in &catalog.slices {
                 let paths = entry.shards.iter().map(|shard| folder.join(&shard.bin.name)).collect();
-                found.push((name.clone(), paths, Some(entry.counts.text_bytes)));
+                found.push((name.clone(), Shards::Ours(paths, entry.counts.text_bytes)));
             }
         }
         for (name, paths) in &spec.shards {
             let paths: Vec<PathBuf> = paths.iter().cloned().collect();
             said.push(serde_json::json!([name, paths]));
-            found.push((name.clone(), paths, None));
+            found.push((name.clone(), Shards::Any(paths)));
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -206,8 +242,8 @@ impl Data {
         }
         let slices: Vec<Slice> = found
             .iter()
-            .filter(|(_, paths, _)| !paths.is_empty())
-            .map(|(name, paths, text_bytes)| Slice::open(name, paths, *text_bytes))
+            .filter(|(_, shards)| !shards.paths().is_empty())
+            .map(|(name, shards)| Slice::open(name, shards))
             .collect::<Result<_>>()?;
         if slices.is_empty() {
             return Err(Failure::configuration("there are no shards to train on")
@@ -286,94 +322,4 @@ pub fn catalog(folder: &Path) -> Result<Catalog> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use corpus::shard::ShardWriter;
-    use corpus::store::Store;
-
-    /// Shards whose documents are given by length; their tokens count up over all of them.
-    fn shards(folder: &Path, shards: &[&[usize]], vocabulary: u32) -> Vec<PathBuf> {
-        let store = Store::create(folder).unwrap();
-        let mut token = 0;
-        let mut paths = Vec::new();
-        for (number, documents) in shards.iter().enumerate() {
-            let name = format!("s-{number}");
-            let mut writer = ShardWriter::new(&store, &name, vocabulary, 0).unwrap();
-            for length in *documents {
-                let tokens: Vec<u32> = (token..token + *length as u32).collect();
-                token += *length as u32;
-                writer.push(&tokens, false).unwrap();
-            }
-            writer.seal(&store).unwrap();
-            paths.push(store.path(&format!("{name}.bin")));
-        }
-        paths
-    }
-
-    #[test]
-    fn windows_go_on_over_documents_and_shards() {
-        let folder = tempfile::tempdir().unwrap();
-        for vocabulary in [1000, 70_000] {
-            let paths = shards(folder.path(), &[&[3, 0, 5], &[], &[1, 8]], vocabulary);
-            let slice = Slice::open("s", &paths, None).unwrap();
-            assert_eq!((slice.tokens, slice.windows(4), slice.windows(16), slice.windows(17)), (17, 4, 1, 0));
-            let mut out = Sequences::default();
-            for window in 0..4 {
-                slice.window(window, 4, 1000, &mut out).unwrap();
-            }
-            assert_eq!(out.tokens, (0..16).collect::<Vec<u32>>());
-            assert_eq!(out.targets, (1..17).collect::<Vec<u32>>());
-            // Documents begin at 0, 3, 8 and 9; in each window, at 0 at the earliest.
-            assert_eq!(out.starts, [0, 0, 0, 3, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0]);
-            assert_eq!(out.counted(), 16);
-        }
-    }
-
-    #[test]
-    fn a_mask_is_that_of_targets() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = shards(folder.path(), &[&[5], &[4]], 1000);
-        std::fs::write(paths[1].with_extension("mask"), [0, 1, 1, 0]).unwrap();
-        let slice = Slice::open("s", &paths, None).unwrap();
-        let mut out = Sequences::default();
-        slice.window(0, 8, 1000, &mut out).unwrap();
-        assert_eq!(out.counts, [true, true, true, true, false, true, true, false]);
-        std::fs::write(paths[1].with_extension("mask"), [0, 1]).unwrap();
-        let failure = Slice::open("s", &paths, None).unwrap_err();
-        assert!(failure.message.contains("2 bytes for 4 tokens"), "{failure}");
-    }
-
-    fn spec(text: &str) -> DataSpec {
-        serde_json::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = shards(folder.path(), &[&[50], &[60]], 1000);
-        let shards = format!(r#"{{"shards": {{"one": {:?}, "two": {:?}}}"#, paths[0], paths[1]);
-        let open = |rest: &str, vocabulary| Data::open(&spec(&format!("{shards}{rest}}}")), 1, 8, vocabulary);
-        let data = open("", 1000).unwrap();
-        assert_eq!(data.sequences(0, 6).unwrap().slices.len(), 6);
-        assert_eq!(data.sequences(2, 4).unwrap().tokens, data.sequences(0, 6).unwrap().tokens[16..32]);
-        for (rest, words) in [
-            (r#", "mixture": {"three": 1}"#, "no slice `three`"),
-            (r#", "mixture": {"one": -1}"#, "-1"),
-            (r#", "mixture": {"one": 0}"#, "no slice has a share"),
-            (r#", "mixture": {"one": 1}, "epochs": {"one": 1}"#, "both"),
-        ] {
-            let failure = open(rest, 1000).unwrap_err();
-            assert!(failure.message.contains(words), "{failure}");
-        }
-        let small = open("", 100).unwrap();
-        let failure = small.sequences(0, 20).unwrap_err();
-        assert!(failure.message.contains("is not below the model's 100"), "{failure}");
-        let other = open(r#", "mixture": {"one": 3, "two": 1}"#, 1000).unwrap();
-        assert_ne!(other.digest, data.digest);
-        assert_eq!((other.order.share(0), other.order.share(1)), (0.75, 0.25));
-        let missing = spec(r#"{"shards": {"one": "nowhere/s.bin"}}"#);
-        assert!(Data::open(&missing, 1, 8, 1000).unwrap_err().message.contains("nowhere/s.idx"));
-        let missing = spec(r#"{"from": "nowhere"}"#);
-        assert!(Data::open(&missing, 1, 8, 1000).unwrap_err().message.contains("no catalog.json"));
-    }
-}
+mod tests;
