@@ -1,5 +1,7 @@
 //! Tokens, and what turns text into them.
 
+use std::ops::Range;
+
 use crate::Digest;
 
 /// One token, as the tokenizer numbers it.
@@ -22,4 +24,14 @@ pub trait Tokenizer: Send + Sync {
     /// Whether decoding the tokens of a text gives back its normalized form, byte for byte. Not so
     /// for tokenizers that drop white space or know too few characters.
     fn round_trips(&self) -> bool;
+    /// Whether it can say where in a text its tokens stand.
+    fn tells_places(&self) -> bool {
+        false
+    }
+    /// Where in a text its tokens, all of them, stand, in bytes; a character may be of several tokens.
+    /// Where normalizing changed something, a token begins after it or ends before it, so that what
+    /// several tokens span is surely theirs. Nothing if the tokens do not spell the text.
+    fn places(&self, _text: &str, _tokens: &[TokenId]) -> Option<Vec<Range<usize>>> {
+        None
+    }
 }

@@ -296,7 +296,10 @@ fn ways(name: &str, example: &str) -> Vec<String> {
         "perplexity" => "perplexity: { lines: glued }",
         "quality" => "quality: { by: likeliest }",
         "simhash_dedup" => "simhash_dedup: { by: any }",
-        "substring_dedup" => "substring_dedup: { min_bytes: 12 }",
+        "substring_dedup" => {
+            ways.push("substring_dedup: { min_tokens: 6 }".to_owned());
+            "substring_dedup: { min_bytes: 12 }"
+        }
         _ => return ways,
     };
     ways.push(original.to_owned());

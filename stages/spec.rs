@@ -265,7 +265,7 @@ stages! {
     Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";
     SimhashDedup(simhash_dedup), Dedup, version 2, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
-    SubstringDedup(substring_dedup), Dedup, version 1, reasons ["all_spans_repeated"], example "substring_dedup: { min_bytes: 200, at: lines }";
+    SubstringDedup(substring_dedup), Dedup, version 2, reasons ["all_spans_repeated"], example "substring_dedup: { min_bytes: 200, at: lines }";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
 }
@@ -361,6 +361,7 @@ impl StageSpec {
             StageSpec::Signals(options) => options.uses(),
             StageSpec::Perplexity(_) => &[Variable::PerplexityModel],
             StageSpec::Quality(_) => &[Variable::QualityModel],
+            StageSpec::SubstringDedup(options) => options.uses(),
             _ => &[],
         }
     }
@@ -448,7 +449,7 @@ impl StageSpec {
     /// Whether it is a dedup that looks at documents twice: see [`Dedup::twice`].
     pub fn is_twice(&self) -> bool {
         match self {
-            StageSpec::SubstringDedup(options) => options.twice(),
+            StageSpec::SubstringDedup(_) => true,
             _ => false,
         }
     }
@@ -501,7 +502,7 @@ impl StageSpec {
             }
             StageSpec::SimhashDedup(options) => Built::Dedup(Box::new(options)),
             StageSpec::StripGutenberg(options) => Built::Stage(Box::new(options)),
-            StageSpec::SubstringDedup(options) => Built::Dedup(Box::new(options)),
+            StageSpec::SubstringDedup(options) => Built::Dedup(Box::new(options.with(models.tokenizer.clone())?)),
             StageSpec::TextLength(options) => Built::Stage(Box::new(options)),
             StageSpec::Tokenize(options) => Built::Stage(Box::new(options.with(tokenizer()?))),
         })
@@ -580,12 +581,31 @@ pub(crate) mod tests {
         Meta { path: Some(path.into()), ..Meta::default() }
     }
 
-    /// A token for every word, and for every other character that is not white space.
+    /// A token for every word, and for every other character that is not white space; white space goes with
+    /// what follows.
     struct Words;
+
+    impl Words {
+        fn ends(text: &str) -> Vec<usize> {
+            let mut ends = Vec::new();
+            let mut in_word = false;
+            for (at, character) in text.char_indices() {
+                let word = character.is_alphabetic();
+                let end = at + character.len_utf8();
+                match ends.last_mut() {
+                    Some(last) if word && in_word => *last = end,
+                    _ if !character.is_whitespace() => ends.push(end),
+                    _ => {}
+                }
+                in_word = word;
+            }
+            ends
+        }
+    }
 
     impl Tokenizer for Words {
         fn vocab_size(&self) -> u32 {
-            2
+            1 << 16
         }
 
         fn end_of_document(&self) -> corpus::TokenId {
@@ -597,13 +617,11 @@ pub(crate) mod tests {
         }
 
         fn encode(&self, text: &str, out: &mut Vec<corpus::TokenId>) {
-            let mut in_word = false;
-            for character in text.chars() {
-                let word = character.is_alphabetic();
-                if word && !in_word || !word && !character.is_whitespace() {
-                    out.push(1);
-                }
-                in_word = word;
+            let mut from = 0;
+            for end in Words::ends(text) {
+                let [a, b, ..] = corpus::Digest::of(text[from..end].trim().as_bytes()).0;
+                out.push(u32::from(a) << 8 | u32::from(b));
+                from = end;
             }
         }
 
@@ -617,6 +635,15 @@ pub(crate) mod tests {
 
         fn round_trips(&self) -> bool {
             false
+        }
+
+        fn tells_places(&self) -> bool {
+            true
+        }
+
+        fn places(&self, text: &str, _: &[corpus::TokenId]) -> Option<Vec<std::ops::Range<usize>>> {
+            let mut from = 0;
+            Some(Words::ends(text).into_iter().map(|end| std::mem::replace(&mut from, end)..end).collect())
         }
     }
 

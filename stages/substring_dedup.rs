@@ -1,43 +1,60 @@
 //! Removes spans of text that were read before, wherever they begin and end.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use corpus::{Document, Evidence, Reason, Result, Signal, SignalKind, SignalSpec, Verdict};
+use corpus::{Document, Evidence, Reason, Result, Signal, SignalKind, SignalSpec, Tokenizer, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::paragraph_dedup::Repeats;
-use crate::spans::{Rolling, windows};
-use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch};
+use crate::substring::taken::{Span, without_spans, without_whole_lines};
+use crate::substring::windows::{Rolling, Unit, windows};
+use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch, Variable};
 
-/// Removes every span of at least `min_bytes` bytes that stands in a document of lower rank, or earlier in
-/// the same one; the first copy stays. Drops a document of which only white space is left.
+/// Removes every span of at least `min_bytes` bytes, or `min_tokens` tokens, that stands in a document of
+/// lower rank, or earlier in the same one; the first copy stays. Drops a document of which only white space
+/// is left.
 ///
 /// The result is what comparing every span with every other would give, however raw files are put
-/// together (`stages/substring_dedup.rs` holds it against that). There is no suffix array, which would have
-/// to hold the corpus, or merge parts of it: of each span of that length some run of bytes is chosen by what
-/// the span says (winnowing), these are brought together first, and only where one of them stands in two
-/// documents every window of `min_bytes` bytes is compared, by 122 bits.
+/// together (`stages/substring/tests.rs` holds it against that). There is no suffix array, which would have
+/// to hold the corpus, or merge parts of it: of each span of that length some run of units is chosen by what
+/// the span says (winnowing), so that equal spans have equal runs, wherever they stand. These are brought
+/// together first, and only where one of them stands in two documents every window of that length is
+/// compared, by 122 bits. Nothing is missed, and what is found was compared.
 ///
-/// The first exchange takes 28 bytes for each such run, about a third of the text at 200 bytes; the second
-/// takes 28 bytes for each byte of text whose run stands elsewhere too. Put `exact_dedup` and a dedup of near
-/// duplicates before it: where a tenth of the text repeats, the second is nearly three times the text.
+/// Tokens are those of the pipeline's `tokenizer`, each document's own: a span repeats where two documents have
+/// the same run of ids, which begins and ends where tokens do. A word at the end of what two documents share
+/// may be cut into other tokens in each; it stays. A character that is cut by a token's end stays too, and so do
+/// characters at a span's end that the tokenizer composes (NFC); within a span what it takes for the same is
+/// the same. It has to be a tokenizer whose tokens spell bytes (GPT-NeoX, Llama 3, and most since GPT-2).
 ///
-/// google-research/deduplicate-text-datasets, of Lee et al. (2021), finds the same spans, and its authors
-/// advise to strike all copies.
+/// The first exchange takes 28 bytes for each such run, about a third of the text at 200 bytes or 50 tokens; the
+/// second takes 28 bytes for each byte of text (or token: a quarter of that) whose run stands elsewhere too. Put
+/// `exact_dedup` and a dedup of near duplicates before it: where a tenth of the text repeats, the second is
+/// nearly three times the text.
+///
+/// google-research/deduplicate-text-datasets, of Lee et al. (2021), finds the same spans in tokens by a suffix
+/// array, and its authors advise to strike all copies.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, try_from = "Written")]
+#[schemars(!try_from)]
 pub struct SubstringDedup {
     /// Shorter spans are left alone, in bytes of UTF-8, from 4 to 65536. Lee et al. and RefinedWeb take 50
     /// tokens, which are some 200 bytes of English.
-    pub min_bytes: Length,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_bytes: Option<Length>,
+    /// Instead of `min_bytes`: shorter spans are left alone, in tokens of the pipeline's `tokenizer`, from 4 to
+    /// 65536. Lee et al. take 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_tokens: Option<Length>,
     /// Where texts may be cut.
     pub at: At,
     /// What becomes of a span that repeats within its document.
     pub repeats: Repeats,
     /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
-    /// the share of a slice's runs of bytes that may go, and whether the run goes on beyond (`warn`) or ends
-    /// (`stop`). Spans make no clusters.
+    /// the share of a slice's runs of bytes or tokens that may go, and whether the run goes on beyond (`warn`)
+    /// or ends (`stop`). Spans make no clusters.
     #[serde(skip_serializing)]
     pub guard: Guard,
     /// Another run, finished, by its folder from the pipeline's file: spans that its documents have count as
@@ -49,7 +66,8 @@ pub struct SubstringDedup {
 impl Default for SubstringDedup {
     fn default() -> SubstringDedup {
         SubstringDedup {
-            min_bytes: Length(200),
+            min_bytes: Some(Length(200)),
+            min_tokens: None,
             at: At::default(),
             repeats: Repeats::Remove,
             guard: Guard::default(),
@@ -58,7 +76,35 @@ impl Default for SubstringDedup {
     }
 }
 
-/// Bytes of a span.
+/// The options as they are written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    min_bytes: Option<Length>,
+    min_tokens: Option<Length>,
+    at: At,
+    repeats: Option<Repeats>,
+    guard: Guard,
+    against: Option<Against>,
+}
+
+impl TryFrom<Written> for SubstringDedup {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> std::result::Result<SubstringDedup, &'static str> {
+        let default = SubstringDedup::default();
+        let (min_bytes, min_tokens) = match (written.min_bytes, written.min_tokens) {
+            (Some(_), Some(_)) => return Err("`min_bytes` and `min_tokens`: a span is as long as one of them says"),
+            (None, None) => (default.min_bytes, None),
+            one => one,
+        };
+        let repeats = written.repeats.unwrap_or(default.repeats);
+        let Written { at, guard, against, .. } = written;
+        Ok(SubstringDedup { min_bytes, min_tokens, at, repeats, guard, against })
+    }
+}
+
+/// Bytes or tokens of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(transparent, extend("minimum" = 4, "maximum" = 65536))]
 pub struct Length(u32);
@@ -95,16 +141,59 @@ impl SubstringDedup {
         SIGNALS
     }
 
-    fn length(&self) -> usize {
-        self.min_bytes.0 as usize
+    /// The variables whose models it uses.
+    pub fn uses(&self) -> &'static [Variable] {
+        if self.min_tokens.is_some() { &[Variable::Tokenizer] } else { &[] }
+    }
+
+    /// The dedup, with the tokenizer by whose tokens it measures spans if it does.
+    pub fn with(self, tokenizer: Option<Arc<dyn Tokenizer>>) -> std::result::Result<impl Dedup, String> {
+        Spans::new(self, tokenizer)
+    }
+}
+
+/// The dedup, ready to run.
+pub(crate) struct Spans {
+    /// Units of the shortest span that goes.
+    pub length: usize,
+    /// What cuts texts into units, if these are not bytes.
+    pub tokenizer: Option<Arc<dyn Tokenizer>>,
+    pub at: At,
+    pub repeats: Repeats,
+}
+
+impl Spans {
+    pub fn new(options: SubstringDedup, tokenizer: Option<Arc<dyn Tokenizer>>) -> std::result::Result<Spans, String> {
+        let tokenizer = match options.min_tokens {
+            Some(_) => Some(tokenizer.filter(|tokenizer| tokenizer.tells_places()).ok_or(
+                "`min_tokens` needs a tokenizer whose tokens spell bytes, such as `gpt-neox-20b`: say `min_bytes` \
+                 instead, of which four are a token of English",
+            )?),
+            None => None,
+        };
+        let length = options.min_tokens.or(options.min_bytes).map_or(usize::MAX, |length| length.0 as usize);
+        Ok(Spans { length, tokenizer, at: options.at, repeats: options.repeats })
+    }
+
+    /// The seeds of the windows of a text, each once, in order.
+    fn seeds<U: Unit>(&self, units: &[U]) -> Vec<u64> {
+        let mut seeds: Vec<u64> = Vec::new();
+        windows(units, self.length, |_, _, seed| {
+            if seeds.last() != Some(&seed) {
+                seeds.push(seed);
+            }
+        });
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds
     }
 
     /// Calls for every window whose seed is wanted: where it begins, its seed, and what it is known by.
-    fn known(&self, bytes: &[u8], wanted: impl Fn(u64) -> bool, mut call: impl FnMut(usize, u64, Key)) {
-        let mut rolling = Rolling::new(self.length());
-        windows(bytes, self.length(), |start, _, seed| {
+    fn known<U: Unit>(&self, units: &[U], wanted: impl Fn(u64) -> bool, mut call: impl FnMut(usize, u64, Key)) {
+        let mut rolling = Rolling::new(self.length);
+        windows(units, self.length, |start, _, seed| {
             if wanted(seed) {
-                call(start, seed, rolling.key(bytes, start));
+                call(start, seed, rolling.key(units, start));
             }
         });
     }
@@ -115,21 +204,17 @@ fn number(key: Key) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-impl Dedup for SubstringDedup {
+impl Dedup for Spans {
     fn reason(&self) -> Reason {
         Reason("all_spans_repeated")
     }
 
     /// The seeds of its windows.
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
-        let mut seeds: Vec<u64> = Vec::new();
-        windows(document.text().as_bytes(), self.length(), |_, _, seed| {
-            if seeds.last() != Some(&seed) {
-                seeds.push(seed);
-            }
-        });
-        seeds.sort_unstable();
-        seeds.dedup();
+        let seeds = match &self.tokenizer {
+            Some(tokenizer) => self.seeds(document.tokens(&**tokenizer)),
+            None => self.seeds(document.text().as_bytes()),
+        };
         let mut key = Key::default();
         keys.extend(seeds.into_iter().map(|seed| {
             key[..8].copy_from_slice(&seed.to_be_bytes());
@@ -166,15 +251,20 @@ impl Dedup for SubstringDedup {
     /// The windows whose seeds other documents have.
     fn sketch_again(&self, text: &str, parts: &[u64], key: &mut dyn FnMut(Key) -> Result<()>) -> Result<()> {
         let mut result = Ok(());
-        self.known(
-            text.as_bytes(),
-            |seed| parts.binary_search(&seed).is_ok(),
-            |_, _, known| {
-                if result.is_ok() {
-                    result = key(known);
-                }
-            },
-        );
+        let wanted = |seed: u64| parts.binary_search(&seed).is_ok();
+        let call = |_, _, known| {
+            if result.is_ok() {
+                result = key(known);
+            }
+        };
+        match &self.tokenizer {
+            Some(tokenizer) => {
+                let mut tokens = Vec::with_capacity(text.len() / 3 + 1);
+                tokenizer.encode(text, &mut tokens);
+                self.known(&tokens, wanted, call);
+            }
+            None => self.known(text.as_bytes(), wanted, call),
+        }
         result
     }
 
@@ -202,7 +292,16 @@ impl Dedup for SubstringDedup {
 
     fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
         let text = document.text();
-        let spans = self.spans(text, parts);
+        let spans = match &self.tokenizer {
+            Some(tokenizer) => {
+                let tokens = document.tokens(&**tokenizer);
+                let spans = self.spans(tokens, parts);
+                let places = if spans.is_empty() { None } else { tokenizer.places(text, tokens) };
+                places
+                    .map_or_else(Vec::new, |places| spans.into_iter().filter_map(|span| span.within(&places)).collect())
+            }
+            None => self.spans(text.as_bytes(), parts),
+        };
         let kept = match self.at {
             At::Characters => without_spans(text, &spans, cuts),
             At::Lines => without_whole_lines(text, &spans, cuts),
@@ -219,15 +318,15 @@ impl Dedup for SubstringDedup {
     }
 }
 
-impl SubstringDedup {
-    /// The spans that go, in bytes: in order, none touches the next.
-    fn spans(&self, text: &str, parts: &[Part]) -> Vec<Span> {
-        let (bytes, length) = (text.as_bytes(), self.length());
+impl Spans {
+    /// The spans that go, in units: in order, none touches the next.
+    fn spans<U: Unit>(&self, units: &[U], parts: &[Part]) -> Vec<Span> {
+        let length = self.length;
         // Only where a seed stands twice a window may.
         let mut twice: HashSet<u64> = HashSet::new();
         if self.repeats == Repeats::Remove {
             let mut places: Vec<(u64, usize)> = Vec::new();
-            windows(bytes, length, |_, place, seed| {
+            windows(units, length, |_, place, seed| {
                 if places.last() != Some(&(seed, place)) {
                     places.push((seed, place));
                 }
@@ -242,7 +341,7 @@ impl SubstringDedup {
         }
         let mut first: HashMap<Key, usize> = HashMap::new();
         let wanted = |seed: u64| !parts.is_empty() || twice.contains(&seed);
-        self.known(bytes, wanted, |start, seed, key| {
+        self.known(units, wanted, |start, seed, key| {
             let elsewhere = parts.binary_search_by_key(&number(key), |part| part.number).ok();
             // A copy that overlaps the first one would take from it.
             let before = twice.contains(&seed) && *first.entry(key).or_insert(start) + length <= start;
@@ -258,225 +357,5 @@ impl SubstringDedup {
             }
         });
         spans
-    }
-}
-
-/// A span of bytes that goes.
-struct Span {
-    start: usize,
-    end: usize,
-    /// Who has it first, piece by piece, each with its end: the windows of a span may be of several documents.
-    firsts: Vec<(usize, First)>,
-}
-
-impl Span {
-    fn more(&mut self, end: usize, first: First) {
-        self.end = end;
-        match self.firsts.last_mut() {
-            // Windows that do not begin one byte apart may stand apart there.
-            Some((last, known)) if *known == first && *last + 1 == end => *last = end,
-            _ => self.firsts.push((end, first)),
-        }
-    }
-
-    /// What is cut of it, from `start` to `end`: each piece lies in whole windows of its document.
-    fn cut(&self, start: usize, end: usize, cuts: &mut Vec<Cut>) {
-        let mut from = start;
-        for (to, first) in &self.firsts {
-            let to = (*to).min(end);
-            if from < to {
-                cuts.push(Cut { start: from, end: to, first: *first });
-                from = to;
-            }
-        }
-    }
-}
-
-/// A text without spans of bytes; a character goes if all of its bytes do.
-fn without_spans(text: &str, spans: &[Span], cuts: &mut Vec<Cut>) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut from = 0;
-    for span in spans {
-        let start = (span.start..span.end).find(|at| text.is_char_boundary(*at)).unwrap_or(span.end);
-        let end = (start..=span.end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(start);
-        if start < end {
-            kept.push_str(&text[from..start]);
-            from = end;
-            span.cut(start, end, cuts);
-        }
-    }
-    kept.push_str(&text[from..]);
-    kept
-}
-
-/// A text without the lines that lie in spans from end to end; of an empty one its end does.
-fn without_whole_lines(text: &str, spans: &[Span], cuts: &mut Vec<Cut>) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut spans = spans.iter().peekable();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let end = start + line.len();
-        let content = if line.len() > 1 { end - usize::from(line.ends_with('\n')) } else { end };
-        while spans.next_if(|span| span.end < content).is_some() {}
-        match spans.peek().filter(|span| span.start <= start && content <= span.end) {
-            Some(span) => span.cut(start, content, cuts),
-            None => kept.push_str(line),
-        }
-        start = end;
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::at_work::after;
-
-    /// What becomes of texts that come one after the other; `-` for one that goes. What is told of the
-    /// cuts is held against the texts.
-    fn outcomes(dedup: &SubstringDedup, texts: &[String]) -> Vec<String> {
-        let (left, cuts) = after(dedup, texts);
-        for (record, cuts) in cuts.iter().enumerate() {
-            let text = texts[record].as_bytes();
-            let mut end = 0;
-            for cut in cuts {
-                assert!(end <= cut.start && cut.start < cut.end, "{cuts:?}");
-                end = cut.end;
-                let cut_away = &text[cut.start..cut.end];
-                let windows = cut_away.windows(dedup.length());
-                let (of, one) = match cut.first {
-                    First::Document(rank) => (texts[rank.record as usize].as_bytes(), rank.record < record as u64),
-                    First::Itself => (text, true),
-                    First::Nobody => panic!("{cut:?}"),
-                };
-                let has = |bytes: &[u8]| of.windows(bytes.len()).any(|other| other == bytes);
-                assert!(one && windows.into_iter().all(has), "{cut:?} of {texts:?}");
-                // Shorter ones were part of longer ones.
-                assert!(cut_away.len() >= dedup.length() || has(cut_away), "{cut:?} of {texts:?}");
-            }
-            if left[record] != "-" && dedup.at == At::Characters {
-                let cut: usize = cuts.iter().map(|cut| cut.end - cut.start).sum();
-                assert_eq!(cut, text.len() - left[record].len(), "{texts:?}");
-            }
-        }
-        left
-    }
-
-    /// The same, by comparing every window with every one before it.
-    fn plainly(dedup: &SubstringDedup, texts: &[String]) -> Vec<String> {
-        let length = dedup.length();
-        let outcome = |record: usize| {
-            let bytes = texts[record].as_bytes();
-            let mut spans: Vec<(usize, usize)> = Vec::new();
-            for (start, window) in bytes.windows(length).enumerate() {
-                let elsewhere =
-                    texts[..record].iter().any(|text| text.as_bytes().windows(length).any(|other| other == window));
-                let own = bytes[..start].windows(length).any(|other| other == window);
-                if elsewhere || own && dedup.repeats == Repeats::Remove {
-                    match spans.last_mut() {
-                        Some((_, end)) if start <= *end => *end = start + length,
-                        _ => spans.push((start, start + length)),
-                    }
-                }
-            }
-            let inside = |from: usize, to: usize| spans.iter().any(|(start, end)| *start <= from && to <= *end);
-            let mut kept = String::new();
-            if dedup.at == At::Characters {
-                kept.extend(
-                    texts[record]
-                        .char_indices()
-                        .filter(|(at, character)| !inside(*at, at + character.len_utf8()))
-                        .map(|(_, character)| character),
-                );
-            } else {
-                let mut start = 0;
-                for line in texts[record].split_inclusive('\n') {
-                    let content = line.strip_suffix('\n').filter(|content| !content.is_empty()).unwrap_or(line);
-                    if !inside(start, start + content.len()) {
-                        kept.push_str(line);
-                    }
-                    start += line.len();
-                }
-            }
-            if kept.len() < texts[record].len() && kept.trim().is_empty() { "-".to_owned() } else { kept }
-        };
-        (0..texts.len()).map(outcome).collect()
-    }
-
-    #[test]
-    fn the_result_is_that_of_comparing_every_span_with_every_other() {
-        let mut state = 21u64;
-        let mut next = |below: u64| {
-            state = crate::bloom::mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15));
-            state % below
-        };
-        let mut removed = 0;
-        for round in 0..600u64 {
-            let alphabet: &[&str] = match round % 4 {
-                0 => &["a", "b"],
-                1 => &["a", "b", "\n"],
-                2 => &["潮", "é", "a", "\n", "😀"],
-                _ => &["a"],
-            };
-            let mut texts: Vec<String> = Vec::new();
-            for _ in 0..1 + next(6) {
-                let mut text = String::new();
-                while next(12) > 0 && text.len() < 200 {
-                    // A piece of an earlier text, or something new.
-                    match texts.get(next(8) as usize).filter(|other| !other.is_empty()) {
-                        Some(other) => {
-                            let characters: Vec<char> = other.chars().collect();
-                            let from = next(characters.len() as u64) as usize;
-                            text.extend(characters[from..].iter().take(1 + next(40) as usize));
-                        }
-                        None => {
-                            (0..next(20)).for_each(|_| text.push_str(alphabet[next(alphabet.len() as u64) as usize]))
-                        }
-                    }
-                }
-                texts.push(text);
-            }
-            let min_bytes = [4, 5, 9, 16, 33][next(5) as usize];
-            for at in ["characters", "lines"] {
-                for repeats in ["remove", "keep"] {
-                    let options = format!("{{ min_bytes: {min_bytes}, at: {at}, repeats: {repeats} }}");
-                    let dedup: SubstringDedup = serde_saphyr::from_str(&options).unwrap();
-                    let found = outcomes(&dedup, &texts);
-                    assert_eq!(found, plainly(&dedup, &texts), "{options} {texts:?}");
-                    removed += found.iter().zip(&texts).filter(|(found, text)| found != text).count();
-                }
-            }
-        }
-        assert!(removed > 1000, "{removed}");
-    }
-
-    #[test]
-    fn no_text_is_too_strange() {
-        let texts: Vec<String> = [
-            "",
-            "\n",
-            "a",
-            &"a".repeat(3000),
-            &"ab".repeat(2000),
-            &"潮".repeat(900),
-            "\u{202e}مرحبا",
-            &"😀".repeat(300),
-            &" ".repeat(500),
-        ]
-        .map(str::to_owned)
-        .into();
-        let dedup = SubstringDedup::default();
-        let found = outcomes(&dedup, &texts);
-        assert_eq!(found, plainly(&dedup, &texts));
-        // The first copy stays whole.
-        assert_eq!(found[3], "a".repeat(200));
-    }
-
-    #[test]
-    fn bounds_are_checked_where_they_are_written() {
-        for wrong in ["{ min_bytes: 3 }", "{ min_bytes: 65537 }", "{ at: words }", "{ repeats: some }", "{ min: 5 }"] {
-            assert!(serde_saphyr::from_str::<SubstringDedup>(wrong).is_err(), "{wrong}");
-        }
-        assert!(serde_saphyr::from_str::<SubstringDedup>("{ min_bytes: 4, at: lines }").is_ok());
     }
 }

@@ -29,6 +29,8 @@ const IN_A_PAIR: f64 = 0.4;
 /// The share of bytes from which on a span repeats, where texts are looked at twice: ours. Boilerplate and
 /// copies that were left are of that order; a corpus of which more repeats takes more.
 const REPEATED: f64 = 0.1;
+/// Bytes of a token of English, nearly: that of GPT-NeoX and its like.
+const TOKEN: f64 = 4.0;
 
 /// What a dedup takes between two segments.
 #[derive(Clone, Debug, Serialize)]
@@ -95,8 +97,9 @@ pub fn estimate(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64]) -
         let pairs = IN_A_PAIR * sketches;
         // Eight bytes for each word; a word has six bytes, with what parts it from the next.
         let evidence = if of_plan.verified { IN_A_PAIR * text * 8.0 / 6.0 } else { 0.0 };
-        // A sketch and a finding for each byte from which on something repeats.
-        let again = if of_plan.twice { REPEATED * text } else { 0.0 };
+        // A sketch and a finding for each byte, or token, from which on something repeats.
+        let units = if of_plan.spec.needs_tokenizer() { text / TOKEN } else { text };
+        let again = if of_plan.twice { REPEATED * units } else { 0.0 };
         let disk = Sketch::WIDTH as f64 * (sketches + again)
             + Finding::WIDTH as f64 * (pairs + again)
             + Rank::WIDTH as f64 * candidates

@@ -62,6 +62,7 @@ fn look_at(run: &Run<'_>, number: usize) -> Result<()> {
     let what = match (parts, group.twice) {
         (false, _) => "documents",
         (true, false) => "parts",
+        (true, true) if group.spec.needs_tokenizer() => "tokens",
         (true, true) => "bytes",
     };
     let mut complaints = Vec::new();
@@ -109,7 +110,7 @@ fn complain(run: &Run<'_>, guard: &Guard, complaints: &[String], clusters: &[Clu
 }
 
 /// What a dedup compares of each slice: its documents, or their parts; one that looks twice compares, in
-/// the end, what begins at each byte.
+/// the end, what begins at each byte or token.
 fn all_of(run: &Run<'_>, group: usize, parts: bool, twice: bool) -> Result<BTreeMap<usize, Taken>> {
     let plan = run.plan;
     let ledger = Ledger::new(run.store);
@@ -123,7 +124,7 @@ fn all_of(run: &Run<'_>, group: usize, parts: bool, twice: bool) -> Result<BTree
             let Some(commit) = ledger.commit_of(&task.id)? else { continue };
             known.all += match commit.sketches.filter(|_| parts && !twice) {
                 Some(file) => SortedFile::<{ Sketch::WIDTH }>::open(&run.store.path(&file.name))?.count(),
-                None if twice => commit.counts.kept.bytes,
+                None if twice => commit.tokens_compared.unwrap_or(commit.counts.kept.bytes),
                 None => commit.counts.kept.documents,
             };
         }

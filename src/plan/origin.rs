@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use corpus::catalog::{FORMAT, ModelEntry};
+use corpus::catalog::{FORMAT, ModelEntry, TokenizerEntry};
 use corpus::{Digest, RawFile};
 use serde::{Deserialize, Serialize};
 use sources::SourceSpec;
-use stages::StageSpec;
+use stages::{Kind, StageSpec};
 
 use super::{Plan, SlicePlan};
 
@@ -86,9 +86,13 @@ impl Plan {
         })
     }
 
+    pub(super) fn stage_key(&self, label: &str, spec: &StageSpec) -> serde_json::Value {
+        stage_key(label, spec, &self.models, self.tokenizer.as_ref())
+    }
+
     /// What a stage does, and the catalog that it is held against.
     fn whole_key(&self, label: &str, spec: &StageSpec) -> serde_json::Value {
-        let mut key = stage_key(label, spec, &self.models);
+        let mut key = self.stage_key(label, spec);
         if let Some(catalog) = spec.against().and_then(|path| self.catalogs.get(path)) {
             key["against"] = serde_json::json!(catalog);
         }
@@ -97,13 +101,21 @@ impl Plan {
 }
 
 /// What a stage does: its version, its options, and the models that it asks. The tokenizer is told
-/// apart, since it also makes what a shard holds.
-pub fn stage_key(label: &str, spec: &StageSpec, models: &BTreeMap<String, ModelEntry>) -> serde_json::Value {
+/// apart, since it also makes what a shard holds; but that of a dedup makes what it compares.
+pub fn stage_key(
+    label: &str,
+    spec: &StageSpec,
+    models: &BTreeMap<String, ModelEntry>,
+    tokenizer: Option<&TokenizerEntry>,
+) -> serde_json::Value {
     let mut key = serde_json::json!({ "stage": label, "version": spec.version(), "options": spec });
     for variable in spec.uses() {
         if let Some(model) = models.get(variable.name()) {
             key[variable.name()] = serde_json::json!(model.digest);
         }
+    }
+    if let Some(tokenizer) = tokenizer.filter(|_| spec.kind() == Kind::Dedup && spec.needs_tokenizer()) {
+        key["tokenizer"] = serde_json::json!(tokenizer.digest);
     }
     key
 }

@@ -86,7 +86,7 @@ impl Plan {
             // What other runs have is sketched where the documents are that it is held against.
             let mut others: Vec<Vec<(Digest, usize)>> = vec![Vec::new(); self.groups.len()];
             for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.barrier == level) {
-                let does = stage_key(&group.label, &group.spec, &self.models);
+                let does = stage_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref());
                 for part in group.references.clone() {
                     let reference = &self.references[part];
                     let id = Digest::of_value(&("reference", FORMAT, &does, reference.catalog, &reference.name));
@@ -113,7 +113,7 @@ impl Plan {
                     .flat_map(|slice| self.slices[*slice].partitions.clone())
                     .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)));
                 let read: Vec<(Digest, usize)> = std::mem::take(&mut others[index]).into_iter().chain(ours).collect();
-                let does = stage_key(&group.label, &group.spec, &self.models);
+                let does = stage_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref());
                 let read = Digest::of_value(&("sketches", &does, read));
                 let mut found = Digest::of_value(&("findings", read, group.ranges));
                 group.resolve_pass = passes.len();
@@ -205,14 +205,14 @@ impl Plan {
         let slice = &self.slices[partition.slice];
         let stages: Vec<_> = slice.stages[slice.segments[segment].clone()]
             .iter()
-            .map(|(label, spec)| stage_key(label, spec, &self.models))
+            .map(|(label, spec)| self.stage_key(label, spec))
             .collect();
         let tokens = slice.stages[slice.segments[segment].clone()].iter().any(|(_, spec)| spec.needs_tokenizer());
         let tokenizer = self.tokenizer.as_ref().filter(|_| tokens).map(|entry| (entry.digest, entry.end_of_document));
         // The keys of the sketches that it leaves are part of what it does.
         let dedup = slice.dedups.get(segment).map(|group| {
             let group = &self.groups[*group];
-            stage_key(&group.label, &group.spec, &self.models)
+            self.stage_key(&group.label, &group.spec)
         });
         let reads = match before {
             Some(before) => serde_json::json!({ "task": before.0, "findings": before.1 }),

@@ -17,6 +17,8 @@ pub struct Segment {
     stages: Vec<Ready>,
     /// The dedup that ends it.
     pub dedup: Option<Box<dyn Dedup>>,
+    /// Whether that compares tokens.
+    pub compares_tokens: bool,
     /// The dedup that went before, and its label.
     before: Option<(String, Box<dyn Dedup>)>,
     pub pack: Option<stages::pack::Pack>,
@@ -40,6 +42,7 @@ impl Segment {
         let mut ready = Segment {
             stages: Vec::new(),
             dedup: None,
+            compares_tokens: false,
             before: None,
             pack: None,
             tokenizer: models.tokenizer.clone(),
@@ -67,6 +70,7 @@ impl Segment {
         };
         if let Some(group) = slice_plan.dedups.get(segment) {
             ready.dedup = Some(dedup_of(*group)?);
+            ready.compares_tokens = plan.groups[*group].spec.needs_tokenizer();
         }
         if let Some(before) = segment.checked_sub(1) {
             let label = slice_plan.stages[slice_plan.segments[before].end].0.clone();
@@ -181,6 +185,14 @@ impl Segment {
                 counts.drop(reason, bytes);
             }
             lap(&mut cost, &ready.label);
+        }
+        if let Some(tokenizer) = self.tokenizer.as_ref().filter(|_| self.compares_tokens) {
+            for outcome in &outcomes {
+                if let Outcome::Kept(document, _) = outcome {
+                    document.tokens(&**tokenizer);
+                }
+            }
+            lap(&mut cost, "tokenize");
         }
         for outcome in &mut outcomes {
             let Outcome::Kept(document, keys) = outcome else { continue };

@@ -61,6 +61,23 @@ impl Description {
         self.added.iter().filter(|added| added.special).map(|added| (added.content.as_str(), added.id))
     }
 
+    /// How many bytes each token spells, if all are spelled in bytes; of ids without a token, none.
+    pub(super) fn lengths(&self) -> Option<Box<[u32]>> {
+        let tokens = self.vocab.len() + self.added.len();
+        // Ids that leave most numbers out would take more room than they are worth.
+        if !self.round_trips || self.vocab_size as usize > 4 * tokens + 1024 {
+            return None;
+        }
+        let mut lengths = vec![0; self.vocab_size as usize].into_boxed_slice();
+        for (token, id) in &self.vocab {
+            lengths[*id as usize] = token.chars().count() as u32;
+        }
+        for added in &self.added {
+            lengths[added.id as usize] = added.content.len() as u32;
+        }
+        Some(lengths)
+    }
+
     /// Whether every text is spelled in bytes and nothing is stripped on the way.
     fn spells_every_byte(&self, json: &Value) -> bool {
         let model = &json["model"];

@@ -2,12 +2,14 @@
 
 mod bytes;
 mod description;
+mod places;
 #[cfg(test)]
 mod tests;
 mod train;
 mod words;
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,6 +84,8 @@ pub struct HuggingFace {
     end_of_document: TokenId,
     digest: Digest,
     round_trips: bool,
+    /// How many bytes each token spells, if that can be said.
+    lengths: Option<Box<[u32]>>,
 }
 
 /// Loads a `tokenizer.json`. `end_of_document` names the token that ends documents; without it,
@@ -109,8 +113,10 @@ impl HuggingFace {
         let mut canonical = json;
         tokenizers::canonicalize_value(&mut canonical).map_err(|error| unsupported(error.to_string()))?;
         let engine = tokenizers::from_json(&canonical.to_string()).map_err(|error| unsupported(error.to_string()))?;
+        let round_trips = description.round_trips && Engine::of(&engine).is_some();
         Ok(HuggingFace {
-            round_trips: description.round_trips && Engine::of(&engine).is_some(),
+            round_trips,
+            lengths: description.lengths().filter(|_| round_trips),
             words: description.gpt2.map(Words::new),
             memories: Mutex::default(),
             engine,
@@ -203,6 +209,14 @@ impl Tokenizer for HuggingFace {
 
     fn round_trips(&self) -> bool {
         self.round_trips
+    }
+
+    fn tells_places(&self) -> bool {
+        self.lengths.is_some()
+    }
+
+    fn places(&self, text: &str, tokens: &[TokenId]) -> Option<Vec<Range<usize>>> {
+        places::places(text, tokens, self.lengths.as_deref()?, |text| self.normalized(text))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A small tokenizer learned from text of every kind below, as its JSON.
-fn learned() -> Value {
+pub(super) fn learned() -> Value {
     let texts = [
         "The red pajamas aren't theirs; they'll say it's hers, we've 12 of 345.\n\n",
         "fn main() {\n    let red = pajama(1, \"two\");\n        return red;\n}\n",
@@ -30,7 +30,7 @@ fn with_space_runs() -> Value {
     tokenizer
 }
 
-fn load_json(json: &Value, end: Option<&str>) -> Result<HuggingFace, TokenizerError> {
+pub(super) fn load_json(json: &Value, end: Option<&str>) -> Result<HuggingFace, TokenizerError> {
     HuggingFace::from_json(json.to_string().as_bytes(), Path::new("tokenizer.json"), end)
 }
 
