@@ -448,10 +448,7 @@ impl StageSpec {
 
     /// Whether it is a dedup that looks at documents twice: see [`Dedup::twice`].
     pub fn is_twice(&self) -> bool {
-        match self {
-            StageSpec::SubstringDedup(_) => true,
-            _ => false,
-        }
+        matches!(self, StageSpec::SubstringDedup(_))
     }
 
     /// Whether it is a dedup whose pairs are compared before they are judged: see [`Dedup::verified`].
