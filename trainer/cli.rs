@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 
+use crate::plot::Form;
 use crate::precision::Precision;
 use crate::pretrain::PretrainArgs;
 use crate::tensors::Stored;
@@ -35,7 +37,7 @@ pub enum Command {
     Import(ImportArgs),
     /// Write a model as Hugging Face's libraries load it
     Export(ExportArgs),
-    /// Draw the losses of runs, as SVG
+    /// Draw the losses of runs, of all tokens and of each slice, as SVG or PNG
     Plot(PlotArgs),
     /// Measure steps of a model on this machine, on tokens that mean nothing
     Bench(BenchArgs),
@@ -180,7 +182,12 @@ pub struct PlotArgs {
     /// The folders of runs
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
-    /// The file to write [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// The file to write, which ends in `.svg` or `.png` [default: SVG on standard output]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(picture))]
+    pub output: Option<(PathBuf, Form)>,
+}
+
+fn picture(path: PathBuf) -> Result<(PathBuf, Form), &'static str> {
+    let form = Form::of(&path).ok_or("pictures end in `.svg` or `.png`")?;
+    Ok((path, form))
 }

@@ -17,6 +17,7 @@ use crate::folder::{self, Export};
 use crate::learner::Learner;
 use crate::libraries;
 use crate::model::Model;
+use crate::plot::Form;
 use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, number, rounded, say};
 use crate::spec::{ModelSpec, RunPlan, RunSpec};
@@ -166,9 +167,14 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
 
 /// Draws the losses of runs; the picture is printed where no file is named.
 pub fn plot(args: &PlotArgs) -> Result<String> {
-    let picture = crate::plot::plot(&args.runs)?;
-    match &args.output {
-        None => Ok(picture),
+    let (path, form) = match &args.output {
+        None => (None, Form::Svg),
+        Some((path, form)) => (Some(path), *form),
+    };
+    let picture = crate::plot::plot(&args.runs, form)?;
+    match path {
+        // SVG is text.
+        None => Ok(String::from_utf8_lossy(&picture).into_owned()),
         Some(path) => {
             std::fs::write(path, picture).map_err(Failure::io("cannot write", path))?;
             Ok(String::new())

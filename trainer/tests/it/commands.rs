@@ -255,7 +255,10 @@ fn a_trained_model_is_evaluated_exported_and_goes_on() {
     assert_eq!((rows[1][0], rows[2][0], rows[1][1]), ("first", "second", "112"), "{table}");
     assert!(rows[1][2].parse::<f64>().unwrap() < losses(&place, "run")[0], "{table}");
     let (picture, _) = place.fine("plot run");
-    assert!(picture.starts_with("<svg") && picture.contains("run: second, held out"), "{picture}");
+    assert!(picture.starts_with("<svg") && picture.contains(">second<") && picture.contains(">held out<"), "{picture}");
+    place.fine("plot run --output loss.png");
+    assert!(read(&place.path("loss.png")).starts_with(b"\x89PNG"));
+    place.fails("plot run --output loss.jpg", 2, "pictures end in `.svg` or `.png`");
     assert!(place.path("run").join(trainer::events::EVENTS).is_file());
     let (greedy, _) = place.fine("generate run --ids 5,16 --tokens 8");
     assert_eq!(place.fine("generate run --ids 5,16 --tokens 8 --threads 1").0, greedy);
