@@ -4,7 +4,8 @@
 //! OUT/checkpoints/step-000001000/model.safetensors    the weights; with config.json a folder that transformers loads
 //!                                config.json
 //!                                moments.safetensors  AdamW's, one after another in the order of the weights
-//!                                state.json           step, past, and the digests of the others; written last
+//!                                state.json           step, past, what the run is made of, and the digests of the
+//!                                                     others; written last
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -18,13 +19,15 @@ use crate::cpu::Float;
 use crate::failure::{Code, Failure, Result};
 use crate::folder;
 use crate::learner::Past;
+use crate::origin::Origin;
 use crate::spec::CheckpointSpec;
 use crate::tensors::{self, Entry, Stored, TensorFile};
 use crate::weights::{Weights, specs};
 
 /// The folder of checkpoints below a run's.
 pub const CHECKPOINTS: &str = "checkpoints";
-const FORMAT: u32 = 1;
+/// 1 did not say what a run is made of, only the digest of it all.
+const FORMAT: u32 = 2;
 const STATE: &str = "state.json";
 const MOMENTS: &str = "moments.safetensors";
 
@@ -34,8 +37,11 @@ struct State {
     format: u32,
     step: u64,
     past: Past,
-    /// What must be the same in the run that goes on.
+    /// Of what must be the same in the run that goes on.
     run: Digest,
+    /// The same by name, from format 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
     files: Vec<Output>,
     /// Of all the above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,8 +69,8 @@ pub struct Snapshot<F> {
     pub weights: Weights<Vec<F>>,
     /// AdamW's moments.
     pub moments: [Vec<F>; 2],
-    /// What must be the same in the run that goes on.
-    pub run: Digest,
+    /// What the run is made of.
+    pub origin: Origin,
 }
 
 fn name(step: u64) -> String {
@@ -102,7 +108,8 @@ fn write<F: Float>(store: &Store, snapshot: &Snapshot<F>) -> Result<()> {
         format: FORMAT,
         step: snapshot.step,
         past: snapshot.past.clone(),
-        run: snapshot.run,
+        run: snapshot.origin.digest(),
+        origin: Some(snapshot.origin.clone()),
         files: vec![weights, moments, config],
         digest: None,
     };
@@ -156,9 +163,9 @@ fn read_state(store: &Store, step: u64) -> Result<State> {
     let path = store.path(&file);
     let state: State = serde_json::from_slice(&store.read(&file)?)
         .map_err(|error| Failure::damaged(&path, format!("no state of a checkpoint: {error}")))?;
-    if state.format != FORMAT {
+    if !(1..=FORMAT).contains(&state.format) {
         return Err(Failure::configuration(format!("{} is of format {}", path.display(), state.format))
-            .hint(format!("this trainer reads format {FORMAT}")));
+            .hint(format!("this trainer reads formats 1 to {FORMAT}")));
     }
     if state != state.clone().sealed() {
         return Err(Failure::damaged(&path, "is not as it was written"));
@@ -166,14 +173,9 @@ fn read_state(store: &Store, step: u64) -> Result<State> {
     Ok(state)
 }
 
-fn read<F: Float>(store: &Store, step: u64, config: &Config, run: Digest) -> Result<Snapshot<F>> {
+fn read<F: Float>(store: &Store, step: u64, config: &Config, origin: &Origin) -> Result<Snapshot<F>> {
     let state = read_state(store, step)?;
-    if state.run != run {
-        let root = store.root().display();
-        return Err(Failure::configuration(format!("the checkpoints in {root} are of another run")).hint(
-            "its model, data, mixture, seed, batch or sequence were others: set them back, or give another --output",
-        ));
-    }
+    origin.check(state.origin.as_ref(), state.run, store.root())?;
     for file in &state.files {
         store.check(file)?;
     }
@@ -185,7 +187,8 @@ fn read<F: Float>(store: &Store, step: u64, config: &Config, run: Digest) -> Res
     if let Some(moment) = moments.iter().find(|moment: &&Vec<F>| moment.len() as u64 != config.parameters()) {
         return Err(Failure::damaged(&path, format!("{} numbers for {} weights", moment.len(), config.parameters())));
     }
-    Ok(Snapshot { step, past: state.past, config: config.clone(), weights, moments, run })
+    let origin = state.origin.unwrap_or_else(|| origin.clone());
+    Ok(Snapshot { step, past: state.past, config: config.clone(), weights, moments, origin })
 }
 
 /// The latest checkpoint that is as it was written; none where there is none at all. Damaged ones are
@@ -193,12 +196,12 @@ fn read<F: Float>(store: &Store, step: u64, config: &Config, run: Digest) -> Res
 pub fn latest<F: Float>(
     store: &Store,
     config: &Config,
-    run: Digest,
+    origin: &Origin,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Snapshot<F>>> {
     let mut last = None;
     for step in steps(store.root())?.into_iter().rev() {
-        match read(store, step, config, run) {
+        match read(store, step, config, origin) {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(failure) if failure.code == Code::Damaged || is_missing(store, step) => {
                 say(format!("warning: {}; going back to the checkpoint before", failure.message));

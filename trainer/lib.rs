@@ -22,6 +22,7 @@ pub mod keys;
 pub mod learner;
 pub mod libraries;
 pub mod model;
+pub mod origin;
 pub mod past;
 pub mod plot;
 pub mod precision;

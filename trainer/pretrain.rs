@@ -21,6 +21,7 @@ use crate::first;
 use crate::folder;
 use crate::learner::Learner;
 use crate::model::Model;
+use crate::origin::Origin;
 use crate::report::{self, Metrics, say};
 use crate::spec::{RunPlan, RunSpec};
 use crate::tokenizer::TOKENIZER;
@@ -198,8 +199,8 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         report::about(plan, &data, device.threads(), comm.size(), &output);
     }
     let processes = comm.size();
-    let run = Digest::of_value(&(data.digest, config, plan.batch, plan.spec.data.documents));
-    let found = checkpoint::latest::<f32>(&store, config, run, &mut |line| {
+    let origin = Origin::of(plan, &data)?;
+    let found = checkpoint::latest::<f32>(&store, config, &origin, &mut |line| {
         if first {
             say(&line);
         }
@@ -210,6 +211,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         Some(snapshot) => {
             if first {
                 say(&format!("going on after step {done}"));
+                origin.changes(&snapshot.origin).iter().for_each(|change| say(&format!("         {change}")));
             }
             let mut learner = Learner::new(model, &snapshot.weights, plan, comm)?;
             learner.set_moments(&snapshot.moments);
@@ -224,9 +226,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
             Learner::new(model, &weights, plan, comm)?
         }
     };
-    let spec = &plan.spec;
-    let said = (run, done, plan.steps, &spec.optimizer, &spec.schedule, &spec.guard, spec.precision, &spec.scaling);
-    learner.agree(format!("{said:?}").as_bytes())?;
+    learner.agree(format!("{done} {}", origin.said()).as_bytes())?;
     let mut writes = match first {
         true => {
             let peak = Peak::of(plan, &device, processes);
@@ -236,7 +236,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         }
         false => None,
     };
-    let ended = steps(plan, &data, &mut learner, done, run, &signals, &mut writes);
+    let ended = steps(plan, &data, &mut learner, done, &origin, &signals, &mut writes);
     // What was begun is ended, whatever came after it.
     let saved = writes.map_or(Ok(()), |(_, mut saver)| saver.wait());
     // The others would take away the folder that the first still writes in.
@@ -285,7 +285,7 @@ fn steps<D: Device<Scalar = f32>>(
     data: &Data,
     learner: &mut Learner<'_, D>,
     done: u64,
-    run: Digest,
+    origin: &Origin,
     signals: &Signals,
     writes: &mut Option<(Metrics, Saver<'_>)>,
 ) -> Result<()> {
@@ -329,7 +329,7 @@ fn steps<D: Device<Scalar = f32>>(
             if let Some((_, saver)) = writes {
                 let weights = learner.weights_on_host();
                 let (past, config) = (learner.past.clone(), plan.spec.model.config.clone());
-                saver.save(Snapshot { step, past, config, weights, moments, run })?;
+                saver.save(Snapshot { step, past, config, weights, moments, origin: origin.clone() })?;
             }
             saved = step;
         }

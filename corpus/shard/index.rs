@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{MAGIC, TokenType, VERSION};
 use crate::mapped::Mapped;
-use crate::{Error, Result};
+use crate::{Digest, Error, Result};
 
 const HEADER: usize = 9 + 8 + 1 + 8 + 8;
 /// What GPT-NeoX's older datasets begin with.
@@ -123,6 +123,10 @@ impl Index {
                 Err(Error::damaged(path, format!("document {number} is not one sequence, as those we write are")))
             }
         }
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
     }
 
     pub(super) fn documents(&self) -> usize {

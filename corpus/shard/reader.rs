@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::TokenType;
 use super::index::Index;
-use crate::Result;
 use crate::mapped::Mapped;
 use crate::token::TokenId;
+use crate::{Digest, Result};
 
 /// A shard whose index was checked: every document lies inside the token file.
 #[derive(Debug)]
@@ -62,6 +62,11 @@ impl Shard {
     /// What a token is.
     pub fn token_type(&self) -> TokenType {
         self.index.kind
+    }
+
+    /// The digest of its index, which says all but the tokens themselves.
+    pub fn digest(&self) -> Digest {
+        self.index.digest()
     }
 
     /// The path of its token file.

@@ -6,6 +6,7 @@
 pub mod order;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use corpus::catalog::{CATALOG, Catalog, TokenizerEntry};
 use corpus::shard::{Shard, Stray};
 
 use crate::failure::{Code, Failure, Result};
+use crate::origin::CatalogOf;
 use order::{Order, Split};
 pub use spec::{DataSpec, Paths};
 
@@ -127,6 +129,13 @@ impl Slice {
         Ok(slice)
     }
 
+    /// What its shards' indexes say, and which of them have masks: where they lie is no part of it. Of the
+    /// tokens themselves only the number is.
+    fn digest(&self) -> Digest {
+        let said = |part: &Part| (part.shard.digest(), part.mask.is_some());
+        Digest::of_value(&self.parts.iter().map(said).collect::<Vec<_>>())
+    }
+
     /// How many windows of `time` tokens it has; the last token of each is the next one's first.
     pub fn windows(&self, time: usize) -> u64 {
         self.tokens.saturating_sub(1) / time as u64
@@ -190,8 +199,12 @@ pub struct Data {
     pub order: Order,
     /// The tokenizer of the catalogs.
     pub tokenizer: Option<TokenizerEntry>,
-    /// Of what was opened, and how it is mixed: a run may not go on with another.
-    pub digest: Digest,
+    /// The catalogs that were opened.
+    pub catalogs: Vec<CatalogOf>,
+    /// Of shards that no catalog names, by their slice: of indexes, and how long the tokens are.
+    pub shards: BTreeMap<String, Digest>,
+    /// What checkpoints of format 1 have instead.
+    pub(crate) former: Digest,
     time: usize,
     vocabulary: usize,
 }
@@ -201,7 +214,7 @@ impl Data {
     pub fn open(spec: &DataSpec, seed: u64, time: usize, vocabulary: usize) -> Result<Data> {
         let mut found: Vec<(String, Shards)> = Vec::new();
         let mut tokenizer: Option<(TokenizerEntry, PathBuf)> = None;
-        let mut said = Vec::new();
+        let (mut said, mut catalogs) = (Vec::new(), Vec::new());
         for folder in spec.from.iter() {
             let catalog = catalog(folder)?;
             if let Some(own) = &catalog.tokenizer {
@@ -216,6 +229,9 @@ impl Data {
                 }
             }
             said.push(serde_json::json!(catalog.digest));
+            // A whole catalog has its digest.
+            let digest = catalog.digest.unwrap_or_else(|| Digest::of_value(&catalog));
+            catalogs.push(CatalogOf { name: catalog.pipeline.clone(), path: folder.clone(), digest });
             for (name, entry) in &catalog.slices {
                 let paths = entry.shards.iter().map(|shard| folder.join(&shard.bin.name)).collect();
                 found.push((name.clone(), Shards::Ours(paths, entry.counts.text_bytes)));
@@ -267,8 +283,11 @@ impl Data {
         let order = Order::new(seed, &rows)?;
         let sizes: Vec<(&str, u64)> = slices.iter().map(|slice| (slice.name.as_str(), slice.tokens)).collect();
         let shares: Vec<u64> = shares.iter().map(|share| share.to_bits()).collect();
-        let digest = Digest::of_value(&(said, sizes, shares, spec.validation, seed, time));
-        Ok(Data { slices, splits, order, tokenizer: tokenizer.map(|(entry, _)| entry), digest, time, vocabulary })
+        let former = Digest::of_value(&(said, sizes, shares, spec.validation, seed, time));
+        let own = slices.iter().filter(|slice| spec.shards.contains_key(&slice.name));
+        let shards = own.map(|slice| (slice.name.clone(), slice.digest())).collect();
+        let tokenizer = tokenizer.map(|(entry, _)| entry);
+        Ok(Data { slices, splits, order, tokenizer, catalogs, shards, former, time, vocabulary })
     }
 
     /// The sequences from one number of a run to another.

@@ -80,7 +80,7 @@ fn what_does_not_fit_is_refused() {
     let failure = small.sequences(0, 20).unwrap_err();
     assert!(failure.message.contains("is not below the model's 100"), "{failure}");
     let other = open(r#", "mixture": {"one": 3, "two": 1}"#, 1000).unwrap();
-    assert_ne!(other.digest, data.digest);
+    assert_ne!(other.former, data.former);
     assert_eq!((other.order.share(0), other.order.share(1)), (0.75, 0.25));
     let missing = spec(r#"{"shards": {"one": "nowhere/s.bin"}}"#);
     assert!(Data::open(&missing, 1, 8, 1000).unwrap_err().message.contains("nowhere/s.idx"));

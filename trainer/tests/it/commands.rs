@@ -181,8 +181,6 @@ fn what_does_not_fit_is_refused() {
     let place = Place::new();
     place.fine("pretrain run.yaml --output run --set steps=2");
     for (arguments, code, words) in [
-        ("pretrain run.yaml --output run --set seed=3", 64, "are of another run"),
-        ("pretrain run.yaml --output run --set data.mixture.first=1", 64, "are of another run"),
         ("pretrain run.yaml --set stepz=3", 64, "did you mean `steps`?"),
         ("pretrain run.yaml --set model.vocab_size=30", 64, "has 32 tokens, the model 30"),
         ("pretrain run.yaml --set model.eos_token_id=5", 64, "end with token 0, those of the model with 5"),

@@ -5,6 +5,7 @@
 mod commands;
 mod gradients;
 mod learning;
+mod origin;
 mod others;
 mod place;
 mod sturdy;

@@ -1,0 +1,314 @@
+//! What a run is made of, by name: so that a run that may not go on from a checkpoint says which of it
+//! has changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use corpus::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::data::Data;
+use crate::failure::{Code, Failure, Result};
+use crate::spec::RunPlan;
+
+/// How many differences are told; whoever changed more knows of them.
+const TOLD: usize = 8;
+
+/// What a run is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Of `must` alone.
+    config: Digest,
+    /// Keys of the configuration that must stay: the model, and what decides which tokens a step has.
+    must: BTreeMap<String, String>,
+    /// Keys that may change while a run stands still.
+    may: BTreeMap<String, String>,
+    /// The catalogs of runs that are read.
+    catalogs: Vec<CatalogOf>,
+    /// Of shards that no catalog names, by their slice: of their indexes, and how long they are.
+    shards: BTreeMap<String, Digest>,
+    /// The tokenizer of the catalogs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokenizer: Option<TokenizerOf>,
+    /// What checkpoints of format 1 said instead of all this.
+    #[serde(skip)]
+    former: Option<Digest>,
+}
+
+/// A catalog: where it lies is told, and may change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogOf {
+    /// The name of its pipeline.
+    pub name: String,
+    /// The folder of its run.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub digest: Digest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct TokenizerOf {
+    name: String,
+    digest: Digest,
+}
+
+impl Origin {
+    /// What a run is made of.
+    pub fn of(plan: &RunPlan, data: &Data) -> Result<Origin> {
+        let spec = &plan.spec;
+        let must = flat(&json!({
+            "model": written(&spec.model.config)?,
+            "sequence": plan.time,
+            "batch": plan.batch,
+            "seed": spec.seed,
+            "data": {
+                "mixture": written(&spec.data.mixture)?,
+                "epochs": written(&spec.data.epochs)?,
+                "validation": spec.data.validation,
+                "documents": spec.data.documents,
+            },
+        }));
+        let mut may = flat(&json!({
+            "micro": plan.micro,
+            "steps": plan.steps,
+            "precision": spec.precision.name(),
+            "scaling": written(&spec.scaling)?,
+            "optimizer": written(&spec.optimizer)?,
+            "schedule": written(&spec.schedule)?,
+            "guard": written(&spec.guard)?,
+        }));
+        may.insert("optimizer.rate".to_owned(), Value::from(plan.rate).to_string());
+        let tokenizer =
+            data.tokenizer.as_ref().map(|entry| TokenizerOf { name: entry.name.clone(), digest: entry.digest });
+        Ok(Origin {
+            config: Digest::of_value(&must),
+            must,
+            may,
+            catalogs: data.catalogs.clone(),
+            shards: data.shards.clone(),
+            tokenizer,
+            former: Some(Digest::of_value(&(data.former, &spec.model.config, plan.batch, spec.data.documents))),
+        })
+    }
+
+    /// The digest of all that must be the same in the run that goes on.
+    pub fn digest(&self) -> Digest {
+        let mut catalogs: Vec<Digest> = self.catalogs.iter().map(|catalog| catalog.digest).collect();
+        catalogs.sort_unstable();
+        Digest::of_value(&(&self.must, catalogs, &self.shards, self.tokenizer.as_ref().map(|own| own.digest)))
+    }
+
+    /// All that processes that share a run must agree on: where they found it is their own affair.
+    pub fn said(&self) -> String {
+        format!("{} {:?}", self.digest(), self.may)
+    }
+
+    /// Refuses a checkpoint that is of another run, and says of what; `was` is nothing for one of format 1.
+    pub fn check(&self, was: Option<&Origin>, run: Digest, root: &Path) -> Result<()> {
+        let own = if was.is_some() { Some(self.digest()) } else { self.former };
+        if own == Some(run) {
+            return Ok(());
+        }
+        let mut message = format!("the checkpoints in {} are of another run", root.display());
+        let mut all = was.map_or_else(Vec::new, |was| self.differences(was));
+        let more = all.len().saturating_sub(TOLD);
+        all.truncate(TOLD);
+        if more > 0 {
+            all.push(format!("and {more} more"));
+        }
+        let hint = match all.is_empty() {
+            true => "its model, data, mixture, seed, batch or sequence were others: set them back",
+            false => {
+                message = format!("{message}: {}", all.join("; "));
+                if all.len() > 1 { "set them back" } else { "set it back" }
+            }
+        };
+        Err(Failure::configuration(message).hint(format!("{hint}, or give another --output")))
+    }
+
+    /// What may not have changed and has.
+    fn differences(&self, was: &Origin) -> Vec<String> {
+        let mut all = keys(&was.must, &self.must);
+        let gone = |from: &[CatalogOf], of: &[CatalogOf]| -> Vec<CatalogOf> {
+            of.iter().filter(|one| from.iter().all(|other| other.digest != one.digest)).cloned().collect()
+        };
+        let mut others = gone(&was.catalogs, &self.catalogs);
+        for old in gone(&self.catalogs, &was.catalogs) {
+            let (name, path) = (&old.name, old.path.display());
+            let same = |new: &CatalogOf| new.path == old.path;
+            match others.iter().position(same).or_else(|| others.iter().position(|new| new.name == old.name)) {
+                Some(at) => {
+                    let new = others.remove(at);
+                    let place = new.path.display();
+                    let (before, now) = (old.digest.short(), new.digest.short());
+                    all.push(format!("catalog `{}` at {place}: its digest was {before}, is {now}", new.name));
+                }
+                None => all.push(format!("catalog `{name}` at {path}, {}, is not read any more", old.digest.short())),
+            }
+        }
+        for new in others {
+            let (name, path) = (&new.name, new.path.display());
+            all.push(format!("catalog `{name}` at {path}, {}, was not read", new.digest.short()));
+        }
+        let names: BTreeSet<&String> = was.shards.keys().chain(self.shards.keys()).collect();
+        for name in names {
+            match (was.shards.get(name), self.shards.get(name)) {
+                (Some(before), Some(now)) if before != now => {
+                    let (before, now) = (before.short(), now.short());
+                    all.push(format!("shards of `{name}`: their digest was {before}, is {now}"));
+                }
+                (Some(_), None) => all.push(format!("shards of `{name}` are not read any more")),
+                (None, Some(_)) => all.push(format!("shards of `{name}` were not read")),
+                _ => {}
+            }
+        }
+        let said = |tokenizer: &Option<TokenizerOf>| match tokenizer {
+            Some(TokenizerOf { name, digest }) => format!("{} ({name})", digest.short()),
+            None => "none".to_owned(),
+        };
+        if was.tokenizer.as_ref().map(|own| own.digest) != self.tokenizer.as_ref().map(|own| own.digest) {
+            all.push(format!("tokenizer: its digest was {}, is {}", said(&was.tokenizer), said(&self.tokenizer)));
+        }
+        all
+    }
+
+    /// What may have changed and has.
+    pub fn changes(&self, was: &Origin) -> Vec<String> {
+        keys(&was.may, &self.may)
+    }
+}
+
+/// Which keys have changed, and how.
+fn keys(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let mut all = Vec::new();
+    let names: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    for name in names {
+        let said = |value: Option<&String>| value.map_or("not set", |value| value.as_str()).to_owned();
+        let (before, after) = (said(was.get(name)), said(now.get(name)));
+        if before != after {
+            all.push(format!("`{name}` was {before}, is {after}"));
+        }
+    }
+    all
+}
+
+fn written<T: Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::new(Code::Failed, format!("cannot write the configuration: {error}")))
+}
+
+/// The leaves of a value by their whole keys, as text: numbers are then compared as they are written.
+fn flat(value: &Value) -> BTreeMap<String, String> {
+    fn walk(key: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                    walk(&key, value, out);
+                }
+            }
+            Value::Null => {}
+            Value::String(text) => drop(out.insert(key.to_owned(), text.clone())),
+            other => {
+                let text = other.to_string();
+                out.insert(key.to_owned(), text.strip_suffix(".0").unwrap_or(&text).to_owned());
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    walk("", value, &mut out);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(config: Value, catalogs: &[(&str, &str, &str)], shards: &[(&str, &str)], tokenizer: &str) -> Origin {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let catalog = |(name, path, text): &(&str, &str, &str)| CatalogOf {
+            name: (*name).to_owned(),
+            path: PathBuf::from(path),
+            digest: digest(text),
+        };
+        let must = flat(&config);
+        Origin {
+            config: Digest::of_value(&must),
+            must,
+            may: BTreeMap::new(),
+            catalogs: catalogs.iter().map(catalog).collect(),
+            shards: shards.iter().map(|(name, text)| ((*name).to_owned(), digest(text))).collect(),
+            tokenizer: Some(TokenizerOf { name: "gpt-neox".to_owned(), digest: digest(tokenizer) }),
+            former: Some(digest("former")),
+        }
+    }
+
+    fn check(now: &Origin, was: &Origin) -> Result<()> {
+        // As a checkpoint has it.
+        let was: Origin = serde_json::from_str(&serde_json::to_string(was).unwrap()).unwrap();
+        now.check(Some(&was), was.digest(), Path::new("runs/one"))
+    }
+
+    #[test]
+    fn what_has_changed_is_named() {
+        let config = json!({"seed": 1, "data": {"mixture": {"a": 0.1}}, "model": {"layers": 2}});
+        let catalogs = [("c4", "out/c4", "c"), ("books", "out/books", "b")];
+        let was = origin(config.clone(), &catalogs, &[("own", "o")], "t");
+        let short = |text: &str| Digest::of(text.as_bytes()).short();
+        let (b, c, d, t, u) = (short("b"), short("c"), short("d"), short("t"), short("u"));
+        // Neither where a catalog lies nor which comes first matters.
+        let moved = [("books", "else/books", "b"), ("c4", "else/c4", "c")];
+        check(&origin(config.clone(), &moved, &[("own", "o")], "t"), &was).unwrap();
+        let with = |catalogs: &[(&str, &str, &str)]| origin(config.clone(), catalogs, &[("own", "o")], "t");
+        for (now, words) in [
+            (
+                origin(
+                    json!({"seed": 3, "data": {}, "model": {"layers": 2}, "batch": 8}),
+                    &catalogs,
+                    &[("own", "o")],
+                    "t",
+                ),
+                "`batch` was not set, is 8; `data.mixture.a` was 0.1, is not set; `seed` was 1, is 3".to_owned(),
+            ),
+            (
+                with(&[("c4", "out/c4", "d"), ("books", "out/books", "b")]),
+                format!("catalog `c4` at out/c4: its digest was {c}, is {d}"),
+            ),
+            (
+                with(&[("c4", "new/c4", "d"), ("books", "out/books", "b")]),
+                format!("catalog `c4` at new/c4: its digest was {c}, is {d}"),
+            ),
+            (with(&[("c4", "out/c4", "c")]), format!("catalog `books` at out/books, {b}, is not read any more")),
+            (
+                with(&[("c4", "out/c4", "c"), ("books", "out/books", "b"), ("more", "out/more", "d")]),
+                format!("catalog `more` at out/more, {d}, was not read"),
+            ),
+            (
+                origin(config.clone(), &catalogs, &[("own", "d"), ("other", "o")], "u"),
+                format!(
+                    "shards of `other` were not read; shards of `own`: their digest was {}, is {d}; \
+                     tokenizer: its digest was {t} (gpt-neox), is {u} (gpt-neox)",
+                    short("o")
+                ),
+            ),
+            (origin(config.clone(), &catalogs, &[], "t"), "shards of `own` are not read any more".to_owned()),
+        ] {
+            let failure = check(&now, &was).unwrap_err();
+            assert_eq!(failure.message, format!("the checkpoints in runs/one are of another run: {words}"));
+            assert!(failure.hint.unwrap().ends_with("or give another --output"));
+        }
+        let many = json!((0..20).map(|n| (format!("k{n:02}"), n)).collect::<BTreeMap<_, _>>());
+        let said = check(&origin(many, &catalogs, &[("own", "o")], "t"), &was).unwrap_err().message;
+        assert!(said.ends_with("`k06` was not set, is 6; and 15 more"), "{said}");
+    }
+
+    #[test]
+    fn a_checkpoint_of_format_1_has_one_digest_for_all() {
+        let now = origin(json!({"seed": 1}), &[], &[], "t");
+        now.check(None, Digest::of(b"former"), Path::new("runs/one")).unwrap();
+        let failure = now.check(None, Digest::of(b"other"), Path::new("runs/one")).unwrap_err();
+        assert_eq!(failure.message, "the checkpoints in runs/one are of another run");
+        assert!(failure.hint.unwrap().starts_with("its model, data, mixture, seed, batch or sequence were others"));
+    }
+}
