@@ -17,6 +17,10 @@ use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Order, Part, Positi
 /// what was seen is what stands before a document in the order of the plan, so that the outcome is the
 /// same with any number of workers. N-grams of what was removed count, as in Dolma; DCLM forgets them.
 ///
+/// A receipt in `cut/` names the document that has most of the n-grams that were seen first, of as many the one of
+/// lowest rank; with a Bloom filter nobody can say. That one may have lost a paragraph itself, since n-grams of
+/// what was removed count: its own receipts tell.
+///
 /// N-grams are compared by 64 bits: of 10^12, each new one has a chance below one in ten million to be
 /// taken for another. Each n-gram of a document takes 28 bytes of exchange, so that English text with all
 /// its n-grams takes three to four times its own size between passes (3.5 for pages of C4); `sample: 8` takes an eighth of that

@@ -19,6 +19,8 @@ use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch};
 /// characters, by the first eight bytes of the SHA-1 of what is left. Among 10^10 different lines
 /// some three are expected to be taken for another.
 ///
+/// A receipt in `cut/` names the document that keeps the line; with `keep: none` it names none.
+///
 /// cc_net removes every copy of a line that two documents of a shard have, the first one too, and
 /// lines that repeat within a document: `keep: none`, `scope: raw_file`, `repeats: remove`,
 /// `blank_lines: compare`, `min_characters: 0`.

@@ -19,8 +19,7 @@ pub struct CutReceipt<'r> {
     pub end: u64,
     /// How it begins.
     pub begins: &'r str,
-    /// A document of lower rank that had it before the dedup: of spans and n-grams that overlap, one that the
-    /// dedup may have taken it from too, for a still earlier one.
+    /// The document that is named for it: see [`CutWriter`].
     pub kept: Option<&'r DocumentId>,
     /// The other run that has that document, if it is not this one.
     pub run: Option<&'r str>,
@@ -29,9 +28,18 @@ pub struct CutReceipt<'r> {
 /// Writes what was taken from documents.
 ///
 /// Columns: `id`, `raw_file`, `record`, `stage` (its place and name in the pipeline), `reason`, `start` and
-/// `end` (bytes of UTF-8 in the text before the stage, the last one left out), `begins`, and of a document
-/// of lower rank that had it before the dedup `kept_id` (null if nobody can say, or no copy stays) and `kept_run` (null if it is of
+/// `end` (bytes of UTF-8 in the text before the stage, the last one left out), `begins`, and of the document
+/// that is named for it `kept_id` (null if nobody can say, or no copy stays) and `kept_run` (null if it is of
 /// this run).
+///
+/// Who is named had it before the dedup, stands before the document in the order of the plan (or is the same
+/// one), and
+/// - for a line that repeats, keeps it: only a later stage may drop it then, with a row in `dropped/`;
+/// - for a span, is the lowest document that has a repeated window over these bytes, and nearly always keeps
+///   them. It may have lost some of them itself, in a window that reaches further than what both have; then its
+///   own receipts name for these bytes a document before it, and so on, to one that keeps them;
+/// - for n-grams, had most of those that were seen, of as many the first; a paragraph that it lost its own
+///   receipts tell of.
 pub struct CutWriter {
     table: TableWriter,
     id: String,

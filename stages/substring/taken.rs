@@ -1,5 +1,6 @@
 //! Spans that go, and what is left of a text without them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::{Cut, First};
@@ -8,20 +9,85 @@ use crate::{Cut, First};
 pub(crate) struct Span {
     pub start: usize,
     pub end: usize,
-    /// Who has it first, piece by piece, each with its end: the windows of a span may be of several documents.
+    /// Who has it first, piece by piece, each with its end: of what is as long as a window, every window.
     pub firsts: Vec<(usize, First)>,
 }
 
-impl Span {
-    pub fn more(&mut self, end: usize, first: First) {
-        self.end = end;
-        match self.firsts.last_mut() {
-            // Windows that do not begin one byte apart may stand apart there.
-            Some((last, known)) if *known == first && *last + 1 == end => *last = end,
-            _ => self.firsts.push((end, first)),
+/// Puts windows together to spans, and gives each unit to the lowest of the documents of which a window
+/// covers it: of these that one is the likeliest to keep it, since what it lost stands in windows of its own.
+pub(crate) struct Joining {
+    length: usize,
+    spans: Vec<Span>,
+    /// Windows that cover units which are not given yet: each lasts longer than the one before, and its
+    /// document ranks above that one's. With them, which run of windows they are of.
+    windows: VecDeque<(usize, First, usize)>,
+    /// Units before this one are given.
+    given: usize,
+    /// The last window, and how many runs there were: windows of one document that begin one unit apart. Of
+    /// others it may have each somewhere else.
+    last: Option<(usize, First)>,
+    runs: usize,
+    /// The run that the last piece is of.
+    piece: usize,
+}
+
+impl Joining {
+    /// Of windows of so many units.
+    pub fn new(length: usize) -> Joining {
+        let (spans, windows) = (Vec::new(), VecDeque::new());
+        Joining { length, spans, windows, given: 0, last: None, runs: 0, piece: 0 }
+    }
+
+    /// A window that goes, after those that begin before it.
+    pub fn window(&mut self, start: usize, first: First) {
+        let end = start + self.length;
+        if self.last.replace((start, first)).is_none_or(|(before, of)| before + 1 != start || of != first) {
+            self.runs += 1;
+        }
+        self.give(start);
+        match self.spans.last_mut() {
+            Some(span) if start <= span.end => span.end = end,
+            _ => {
+                self.spans.push(Span { start, end, firsts: Vec::new() });
+                self.given = start;
+            }
+        }
+        while self.windows.back().is_some_and(|(_, other, _)| *other >= first) {
+            self.windows.pop_back();
+        }
+        self.windows.push_back((end, first, self.runs));
+    }
+
+    /// Gives the units before this one, which no later window covers.
+    fn give(&mut self, before: usize) {
+        let Some(span) = self.spans.last_mut() else { return };
+        while self.given < before.min(span.end)
+            && let Some((end, first, run)) = self.windows.front().copied()
+        {
+            if end <= self.given {
+                self.windows.pop_front();
+                continue;
+            }
+            self.given = end.min(before);
+            match span.firsts.last_mut() {
+                Some((last, _)) if self.piece == run => *last = self.given,
+                _ => span.firsts.push((self.given, first)),
+            }
+            self.piece = run;
+        }
+        if before >= span.end {
+            self.windows.clear();
         }
     }
 
+    /// The spans, in order; none touches the next.
+    pub fn finish(mut self) -> Vec<Span> {
+        self.give(usize::MAX);
+        self.spans
+    }
+}
+
+impl Span {
     /// The same in bytes, by the place of each token; nothing if it spells no byte of its own.
     pub fn within(self, places: &[Range<usize>]) -> Option<Span> {
         let ends = |token: usize| places.get(token.wrapping_sub(1)).map_or(0, |place| place.end);
@@ -31,7 +97,7 @@ impl Span {
         (start < end).then_some(Span { start, end, firsts })
     }
 
-    /// What is cut of it, from `start` to `end`: each piece lies in whole windows of its document.
+    /// What is cut of it, from `start` to `end`.
     fn cut(&self, start: usize, end: usize, cuts: &mut Vec<Cut>) {
         let mut from = start;
         for (to, first) in &self.firsts {

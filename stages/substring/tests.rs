@@ -239,6 +239,54 @@ fn no_text_is_too_strange() {
     }
 }
 
+/// Of each byte that goes, the lowest document of which a window covers it is told.
+#[test]
+fn each_byte_is_told_with_the_first_document_that_any_window_gives() {
+    let mut next = numbers(33);
+    let (mut told, mut pieces) = (0, 0);
+    for _ in 0..300 {
+        let texts = texts_of(&["a", "b", "c", "d"], &mut next);
+        let dedup = dedup("{ min_bytes: 5, repeats: keep }", None);
+        let (_, cuts) = after(&dedup, &texts);
+        for (record, text) in texts.iter().enumerate() {
+            let mut firsts: Vec<Option<usize>> = vec![None; text.len()];
+            for (start, window) in text.as_bytes().windows(5).enumerate() {
+                let has = |other: &String| other.as_bytes().windows(5).any(|other| other == window);
+                if let Some(first) = texts[..record].iter().position(has) {
+                    for known in &mut firsts[start..start + 5] {
+                        *known = Some(known.map_or(first, |known| known.min(first)));
+                    }
+                }
+            }
+            let mut found: Vec<Option<usize>> = vec![None; text.len()];
+            for cut in &cuts[record] {
+                let First::Document(rank) = cut.first else { panic!("{cut:?}") };
+                found[cut.start..cut.end].fill(Some(rank.record as usize));
+            }
+            assert_eq!(found, firsts, "{record} of {texts:?}");
+            told += found.iter().flatten().count();
+            pieces += cuts[record].len();
+        }
+    }
+    assert!(told > 5000 && pieces > 500, "{told} {pieces}");
+}
+
+#[test]
+fn a_document_that_lost_a_part_is_not_named_for_it() {
+    let (x, y) = ("the tide comes in over the flats", "and nobody sees the grey boats go");
+    let texts = [x.to_owned(), y.to_owned(), format!("{x}{y}"), format!("five {x}{y} six")];
+    let (left, cuts) = after(&dedup("{ min_bytes: 12 }", None), &texts);
+    assert_eq!(left, [x, y, "-", "five  six"]);
+    let told: Vec<(usize, usize, u64)> = cuts[3]
+        .iter()
+        .map(|cut| match cut.first {
+            First::Document(rank) => (cut.start, cut.end, rank.record),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told, [(5, 5 + x.len(), 0), (5 + x.len(), 5 + x.len() + y.len(), 1)]);
+}
+
 #[test]
 fn a_span_in_tokens_ends_where_tokens_do() {
     let shared = "the tide comes in, the sea is grey";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 
 use crate::dedups::{documents, rows, the_same_in_every_way};
 use crate::support::Folder;
@@ -172,4 +173,154 @@ fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
         fs::remove_dir_all(folder.path("out")).unwrap();
         fs::remove_dir_all(folder.path("all")).unwrap();
     }
+}
+
+/// What a finished run tells: texts as they were read, those that it kept, what it dropped and at which stage,
+/// and what it cut from each document, with the document that is named for it.
+struct Told {
+    whole: BTreeMap<String, String>,
+    kept: BTreeMap<String, String>,
+    dropped: BTreeMap<String, String>,
+    cuts: BTreeMap<String, Vec<(Range<usize>, String)>>,
+}
+
+impl Told {
+    fn of(folder: &Folder, stages: &str) -> Told {
+        folder.pipeline("whole.yaml", "empty_text: {}");
+        folder.fine("build whole.yaml --input raw --output whole");
+        folder.pipeline("p.yaml", stages);
+        folder.fine("build p.yaml --input raw --output out");
+        let word = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        let mut cuts: BTreeMap<String, Vec<(Range<usize>, String)>> = BTreeMap::new();
+        for cut in rows(folder, "out/cut/c4") {
+            let stretch = cut["start"].as_u64().unwrap() as usize..cut["end"].as_u64().unwrap() as usize;
+            cuts.entry(word(&cut, "id")).or_default().push((stretch, word(&cut, "kept_id")));
+        }
+        let dropped = rows(folder, "out/dropped/c4");
+        let dropped = dropped.iter().map(|row| (word(row, "id"), word(row, "stage"))).collect();
+        let told = Told { whole: documents(folder, "whole"), kept: documents(folder, "out"), dropped, cuts };
+        fs::remove_dir_all(folder.path("out")).unwrap();
+        fs::remove_dir_all(folder.path("whole")).unwrap();
+        told
+    }
+
+    fn cuts_of(&self, id: &str) -> &[(Range<usize>, String)] {
+        self.cuts.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a document is there at the end, or a later stage says that it dropped it.
+    fn stays(&self, id: &str) -> bool {
+        self.kept.contains_key(id) || self.dropped.get(id).is_some_and(|stage| !stage.starts_with("1:"))
+    }
+
+    /// Follows what is told of a stretch to the documents that have it in the end: of each window of it, the
+    /// document that is named for it, or those that are named for what that one lost of it. Counts the windows
+    /// that were found at once, and the others.
+    fn follow(&self, of: &str, stretch: Range<usize>, named: &str, length: usize, seen: &mut Seen) {
+        let (there, cuts) = (self.whole[named].as_bytes(), self.cuts_of(named));
+        assert!(place(named) <= place(of), "{of} names {named}");
+        let gone = &self.whole[of].as_bytes()[stretch];
+        for window in gone.windows(length.min(gone.len())) {
+            let places = (0..there.len()).filter(|at| there[*at..].starts_with(window));
+            let places: Vec<Range<usize>> = places.map(|at| at..at + window.len()).collect();
+            let lost = |place: &Range<usize>| {
+                let of_it = cuts.iter().filter(|(cut, _)| cut.start < place.end && place.start < cut.end);
+                of_it
+                    .map(|(cut, named)| (cut.start.max(place.start)..cut.end.min(place.end), named))
+                    .collect::<Vec<_>>()
+            };
+            if places.iter().any(|place| lost(place).is_empty()) {
+                assert!(self.stays(named), "{of} names {named}, which is gone");
+                seen.at_once += 1;
+                continue;
+            }
+            seen.later += 1;
+            let first = places.first().unwrap_or_else(|| panic!("{of} names {named}, which never had it"));
+            for (stretch, next) in lost(first) {
+                if seen.followed.insert((named.to_owned(), stretch.start, stretch.end)) {
+                    self.follow(named, stretch, next, length, seen);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    at_once: usize,
+    later: usize,
+    followed: BTreeSet<(String, usize, usize)>,
+}
+
+/// Where a document stands in the order of the plan.
+fn place(id: &str) -> (&str, u64) {
+    let (file, record) = id.split_once('#').unwrap();
+    (file, record.parse().unwrap())
+}
+
+#[test]
+fn receipts_of_spans_lead_to_documents_that_have_them_in_the_end() {
+    let folder = Folder::new();
+    pages(&folder, 4, 30);
+    for options in ["min_bytes: 40", "min_bytes: 40, at: lines", "min_bytes: 40, repeats: keep"] {
+        let told = Told::of(&folder, &format!("substring_dedup: {{ {options} }}, text_length: {{ min: 100 }}"));
+        assert!(told.dropped.values().any(|stage| stage.starts_with("2:")), "{:?}", told.dropped);
+        let mut seen = Seen::default();
+        for (id, cuts) in &told.cuts {
+            for (stretch, named) in cuts {
+                told.follow(id, stretch.clone(), named, 40, &mut seen);
+            }
+        }
+        assert!(seen.at_once > 5000 && seen.later * 20 < seen.at_once, "{} {}", seen.at_once, seen.later);
+    }
+}
+
+#[test]
+fn receipts_of_lines_name_a_document_that_has_them() {
+    let folder = Folder::new();
+    pages(&folder, 4, 30);
+    let told = Told::of(&folder, "paragraph_dedup: { min_characters: 10, repeats: remove }, text_length: { min: 100 }");
+    // Of what is written in these pages, digits are all alike.
+    let compared = |line: &str| line.trim().replace(|letter: char| letter.is_ascii_digit(), "0").to_lowercase();
+    let mut lines = 0;
+    for (id, cuts) in &told.cuts {
+        for (stretch, named) in cuts {
+            assert!(place(named) <= place(id) && told.stays(named), "{id} names {named}");
+            let gone = &told.whole[id][stretch.clone()];
+            let there = told.kept.get(named).unwrap_or(&told.whole[named]);
+            for line in gone.split('\n').filter(|line| !line.trim().is_empty()) {
+                assert!(there.split('\n').any(|other| compared(other) == compared(line)), "{id}: {named} for {line:?}");
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines > 50, "{lines}");
+}
+
+#[test]
+fn receipts_of_ngrams_name_a_document_that_has_or_tells_of_most() {
+    let folder = Folder::new();
+    pages(&folder, 4, 30);
+    let told = Told::of(&folder, "line_ngram_dedup: { ngram: 5, min_words: 5, share: 0.6, words: exact }");
+    let ngrams = |text: &str| -> BTreeSet<Vec<String>> {
+        // Characters that are words, among those of these pages.
+        let text = "潮が引く,".chars().fold(text.to_owned(), |text, word| text.replace(word, &format!(" {word} ")));
+        let lines = text.split('\n').map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        lines.flat_map(|words| words.windows(5).map(<[String]>::to_vec).collect::<Vec<_>>()).collect()
+    };
+    let (mut there, mut told_of) = (0, 0);
+    for (id, cuts) in &told.cuts {
+        for (stretch, named) in cuts {
+            let gone = ngrams(&told.whole[id][stretch.clone()]);
+            let left = told.kept.get(named).map(|text| ngrams(text)).unwrap_or_default();
+            let lost = told.cuts_of(named).iter().flat_map(|(stretch, _)| ngrams(&told.whole[named][stretch.clone()]));
+            let lost: BTreeSet<_> = lost.collect();
+            let had = gone.iter().filter(|ngram| left.contains(*ngram) || lost.contains(*ngram)).count();
+            // Most of what was seen, which is six tenths of all or more.
+            assert!(place(named) < place(id) && had > 0, "{id} names {named} for {gone:?}");
+            there += gone.iter().filter(|ngram| left.contains(*ngram)).count();
+            told_of += gone.iter().filter(|ngram| lost.contains(*ngram) && !left.contains(*ngram)).count();
+        }
+    }
+    assert!(there > 300 && told_of * 5 < there, "{there} {told_of}");
 }
