@@ -235,8 +235,8 @@ impl Told {
                 continue;
             }
             seen.later += 1;
-            let first = places.first().unwrap_or_else(|| panic!("{of} names {named}, which never had it"));
-            for (stretch, next) in lost(first) {
+            assert!(!places.is_empty(), "{of} names {named}, which never had it");
+            for (stretch, next) in lost(&places[0]) {
                 if seen.followed.insert((named.to_owned(), stretch.start, stretch.end)) {
                     self.follow(named, stretch, next, length, seen);
                 }
