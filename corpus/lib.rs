@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod mapped;
 pub mod ngrams;
 pub mod paged;
+pub mod pile;
 pub mod python;
 #[cfg(feature = "remote")]
 pub mod remote;

@@ -4,6 +4,7 @@
 //! dedup resolves each range of keys and writes findings, and the findings are read, in order of
 //! rank, beside the documents of the next pass.
 
+use corpus::store::Store;
 use corpus::{Document, Reason, Result, Verdict};
 
 use crate::Among;
@@ -292,6 +293,16 @@ pub trait Dedup: Send + Sync {
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<u64> {
         self.resolve(sketches, found).map(|()| 0)
+    }
+
+    /// The same, with a place for what has no room in so many bytes of memory.
+    fn resolve_within(
+        &self,
+        sketches: &mut dyn Iterator<Item = Result<Sketch>>,
+        _room: (&Store, usize),
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<u64> {
+        self.resolve_and_count(sketches, found)
     }
 
     /// Whether what `resolve` found are parts of documents that only tell where to look again: then these

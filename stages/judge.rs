@@ -37,14 +37,19 @@ impl<'r> Among<'r> {
         }
     }
 
+    /// A number for each document, all 0, in a share of the memory.
+    pub(crate) fn numbers_of_all(&self, shares: usize) -> Result<Paged> {
+        self.numbers(self.all, shares)
+    }
+
     /// The number of a document, counted through all raw files.
-    fn number(&self, rank: Rank) -> Option<u64> {
+    pub(crate) fn number(&self, rank: Rank) -> Option<u64> {
         let number = self.first.get(rank.raw_file as usize)? + rank.record;
         (number < self.all).then_some(number)
     }
 
     /// The document of a number.
-    fn rank(&self, number: u64) -> Rank {
+    pub(crate) fn rank(&self, number: u64) -> Rank {
         let raw_file = self.first.partition_point(|first| *first <= number).saturating_sub(1);
         let first = self.first.get(raw_file).copied().unwrap_or(0);
         Rank { raw_file: raw_file as u32, record: number - first }

@@ -442,6 +442,8 @@ impl StageSpec {
         match self {
             StageSpec::CrawlDedup(_) if self.is_judged() => 2,
             StageSpec::MinhashDedup(options) if options.clusters == Clusters::Transitive => 64,
+            // What each goes for, which those with its SimHash go for too.
+            StageSpec::SimhashDedup(_) if self.is_judged() => 65,
             _ => u64::from(self.is_judged()),
         }
     }

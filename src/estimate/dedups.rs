@@ -5,7 +5,7 @@
 use corpus::sorted::SortedFile;
 use corpus::store::Store;
 use serde::Serialize;
-use stages::{Finding, Rank, Sketch};
+use stages::{Finding, Rank, Sketch, StageSpec};
 
 use crate::failure::Result;
 use crate::ledger::Ledger;
@@ -22,6 +22,11 @@ const SKETCH: f64 = 300e-9;
 const CANDIDATE: f64 = 23e-6 + 30e-6;
 /// Of a pair that is judged (`bench/scale`).
 const PAIR: f64 = 200e-9;
+/// Of two SimHashes that are compared, of very many that share a block (`many_simhashes` in
+/// `stages/simhash_dedup.rs`).
+const COMPARISON: f64 = 0.11e-9;
+/// From so many documents on that share a block it is said what that costs: with a distance of 15 four hours.
+const CROWDED: u64 = 1_000_000;
 /// The share of documents that are in a pair, at least. A sample has fewer than a whole crawl, of which
 /// two fifths were copies in RedPajama-V2's head and middle.
 const IN_A_PAIR: f64 = 0.4;
@@ -109,6 +114,13 @@ pub fn estimate(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64]) -
         let sorting = live.min(of_plan.ranges) as f64 * range.min(2.0 * memory.sort as f64);
         // What a judge holds of every document, and a sorter.
         let state = (documents * of_plan.spec.state_bits() as f64 / 8.0).min(memory.state as f64);
+        // SimHashes that share a block are compared, many at a time.
+        let (in_a_block, held, comparisons) = match &of_plan.spec {
+            StageSpec::SimhashDedup(options) => options.comparisons(documents as u64),
+            _ => (0, 0, 0),
+        };
+        let sorting =
+            sorting + live.min(of_plan.ranges) as f64 * (in_a_block as f64 * held as f64).min(memory.state as f64);
         let marks = if of_plan.judged { state + memory.sort.min((28.0 * pairs) as usize) as f64 } else { 0.0 };
         dedups.push(DedupEstimate {
             stage: of_plan.label.clone(),
@@ -117,11 +129,17 @@ pub fn estimate(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64]) -
             disk: disk as u64,
             cpu_seconds: SKETCH * (sketches + again)
                 + CANDIDATE * candidates
+                + COMPARISON * comparisons as f64
                 + if of_plan.judged { PAIR * pairs } else { 0.0 },
             memory: sorting.max(marks) as u64,
             assumes: match (of_plan.twice, of_plan.verified) {
                 (true, _) => Some(format!("{:.0} % of the text repeats: more takes more", 100.0 * REPEATED)),
                 (_, true) => Some(format!("{:.0} % of the documents are in a pair", 100.0 * IN_A_PAIR)),
+                _ if in_a_block > CROWDED => Some(format!(
+                    "{} share each block of their SimHashes, and what comparing them takes grows with the square of all: a \
+                     smaller distance takes less",
+                    count(in_a_block, "document")
+                )),
                 _ => None,
             },
         });

@@ -55,7 +55,8 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         // they have only in common with each other is mostly not looked at again.
         let mut theirs: Vec<Finding> = Vec::new();
         let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
-        pairs.capped = dedup.resolve_and_count(&mut sorted, &mut |finding| {
+        // No judge runs now, whose share of the memory what shares a key may have.
+        pairs.capped = dedup.resolve_within(&mut sorted, (run.store, run.memory.state), &mut |finding| {
             if plan.is_others(finding.gone) {
                 if spec.twice {
                     let number = |finding: &Finding| finding.as_part().map(|part| part.number);

@@ -1,6 +1,8 @@
 //! SimHash: 64 bits for a text, so that texts which share most of their characters share most bits.
 
+pub mod judge;
 mod md5;
+pub mod near;
 
 use md5::{Blocks, LANES};
 
