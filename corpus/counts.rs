@@ -67,7 +67,7 @@ impl fmt::Display for Evidence {
                     true => write!(f, "like {kept}, with which nobody compared it")?,
                     false => write!(f, "{similarity} like {kept}")?,
                 }
-                run.as_ref().map_or(Ok(()), |run| write!(f, " of {run}"))
+                run.as_ref().map_or(Ok(()), |run| write!(f, " of the run {run}"))
             }
         }
     }

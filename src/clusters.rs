@@ -41,6 +41,9 @@ pub struct Cluster {
 pub struct Member {
     /// Its id.
     pub id: String,
+    /// The other run that has it, as the pipeline names it; none if it is of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// How like the one that stays it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f32>,
@@ -96,7 +99,11 @@ pub fn words(clusters: &[Cluster]) -> String {
     let mut out = String::new();
     for cluster in clusters {
         let all = count(cluster.documents, "document");
-        let _ = writeln!(out, "  {all} by {}, of which {} stays", cluster.stage, cluster.kept.id);
+        let stays = &cluster.kept.id;
+        let _ = match &cluster.kept.run {
+            Some(run) => writeln!(out, "  {all} by {}, of which {stays} of the run {run} stays", cluster.stage),
+            None => writeln!(out, "  {all} by {}, of which {stays} stays", cluster.stage),
+        };
         lines_of(&mut out, &cluster.kept);
         for member in &cluster.gone {
             let alike = member.similarity.map(|similarity| format!(" ({similarity:.3} alike)")).unwrap_or_default();
@@ -131,7 +138,7 @@ pub fn of_run(store: &Store, catalog: &Catalog, most: usize) -> Result<Vec<Clust
         table::each_row(&store.path(name), &mut |receipt| {
             if let (Some(stage), Some(kept)) = (text(&receipt, "stage"), text(&receipt, "kept_id")) {
                 let mut record = [0; 28];
-                record[..16].copy_from_slice(&Digest::of_value(&(stage, kept)).0[..16]);
+                record[..16].copy_from_slice(&cluster_of(stage, kept, text(&receipt, "kept_run")).0[..16]);
                 record[16..20].copy_from_slice(&(file as u32).to_be_bytes());
                 record[20..].copy_from_slice(&row.to_be_bytes());
                 receipts.push(record)?;
@@ -170,25 +177,38 @@ pub fn of_run(store: &Store, catalog: &Catalog, most: usize) -> Result<Vec<Clust
         clusters.push(Cluster {
             stage: text(first, "stage").unwrap_or_default().to_owned(),
             documents: size + 1,
-            kept: Member { id: text(first, "kept_id").unwrap_or_default().to_owned(), ..Member::default() },
+            kept: Member {
+                id: text(first, "kept_id").unwrap_or_default().to_owned(),
+                run: text(first, "kept_run").map(str::to_owned),
+                ..Member::default()
+            },
             gone: receipts
                 .iter()
                 .map(|receipt| Member {
                     id: text(receipt, "id").unwrap_or_default().to_owned(),
                     similarity: receipt.get("similarity").and_then(Value::as_f64).map(|similarity| similarity as f32),
-                    begins: Vec::new(),
+                    ..Member::default()
                 })
                 .collect(),
         });
     }
-    clusters.sort_by_key(|cluster| (Reverse(cluster.documents), cluster.stage.clone(), cluster.kept.id.clone()));
+    clusters.sort_by_key(|cluster| {
+        (Reverse(cluster.documents), cluster.stage.clone(), cluster.kept.run.clone(), cluster.kept.id.clone())
+    });
     begin(store, catalog, &mut clusters)?;
     Ok(clusters)
 }
 
-/// Looks up how the documents begin that stayed to the end.
+/// What the receipts of a cluster have in common.
+fn cluster_of(stage: &str, kept: &str, run: Option<&str>) -> Digest {
+    run.map_or_else(|| Digest::of_value(&(stage, kept)), |run| Digest::of_value(&(stage, kept, run)))
+}
+
+/// Looks up how the documents begin that stayed to the end; of another run's it is not known here, where
+/// that lay.
 fn begin(store: &Store, catalog: &Catalog, clusters: &mut [Cluster]) -> Result<(), Error> {
-    let mut wanted: BTreeSet<String> = clusters.iter().map(|cluster| cluster.kept.id.clone()).collect();
+    let ours = |cluster: &&Cluster| cluster.kept.run.is_none();
+    let mut wanted: BTreeSet<String> = clusters.iter().filter(ours).map(|cluster| cluster.kept.id.clone()).collect();
     let mut begins: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, slice) in &catalog.slices {
         for output in &slice.documents {
@@ -204,7 +224,7 @@ fn begin(store: &Store, catalog: &Catalog, clusters: &mut [Cluster]) -> Result<(
             })?;
         }
     }
-    for cluster in clusters {
+    for cluster in clusters.iter_mut().filter(|cluster| cluster.kept.run.is_none()) {
         cluster.kept.begins = begins.get(&cluster.kept.id).cloned().unwrap_or_default();
     }
     Ok(())

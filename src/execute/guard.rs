@@ -1,6 +1,8 @@
 //! Looks at what a dedup is about to take, when that is known and nothing is rewritten yet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
 
 use corpus::sorted::{SortedFile, Sorter};
 use corpus::table::DocumentReader;
@@ -164,11 +166,10 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     let shown: BTreeSet<Rank> =
         found.iter().flat_map(|(kept, _, gone)| gone.iter().map(|(rank, _)| *rank).chain([*kept])).collect();
     let begins = beginnings(run, group, &shown)?;
-    let raw_file = |rank: &Rank| run.plan.raw_files.get(rank.raw_file as usize).map_or("?", |file| &*file.name);
-    let member = |rank: &Rank, similarity| Member {
-        id: format!("{}#{}", raw_file(rank), rank.record),
-        similarity,
-        begins: begins.get(rank).cloned().unwrap_or_default(),
+    let member = |rank: &Rank, similarity| {
+        let (id, run) = run.plan.document_at(*rank);
+        let begins = begins.get(rank).cloned().unwrap_or_default();
+        Member { id: id.to_string(), run: run.map(|run| run.to_string()), similarity, begins }
     };
     let cluster = |(kept, gone, members): (Rank, u64, Vec<(Rank, f32)>)| Cluster {
         stage: run.plan.groups[group].label.clone(),
@@ -179,30 +180,42 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     Ok(found.into_iter().map(cluster).collect())
 }
 
-/// How some documents begin, from what the pass before kept of their partitions.
+/// How some documents begin, from what the pass before kept of their partitions, or from another run's.
 fn beginnings(run: &Run<'_>, group: usize, shown: &BTreeSet<Rank>) -> Result<BTreeMap<Rank, Vec<String>>> {
     let plan = run.plan;
     let ledger = Ledger::new(run.store);
     let mut begins = BTreeMap::new();
+    let mut look = |path: &Path, files: &Range<usize>, wanted: &mut BTreeSet<Rank>| -> Result<()> {
+        let mut ranks = Ranks::within(plan, files.clone());
+        for document in DocumentReader::open(path, &[])? {
+            let document = document?;
+            let rank = ranks.of(&document.id);
+            if wanted.remove(&rank) {
+                begins.insert(rank, clusters::beginning(document.text()));
+            }
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let shown_of = |files: &Range<usize>| -> BTreeSet<Rank> {
+        shown.iter().filter(|rank| files.contains(&(rank.raw_file as usize))).copied().collect()
+    };
+    for part in &plan.references[plan.groups[group].references.clone()] {
+        let mut wanted = shown_of(&part.files);
+        if !wanted.is_empty() {
+            look(&part.path(), &part.files, &mut wanted)?;
+        }
+    }
     for slice in plan.groups[group].slices.iter().map(|slice| &plan.slices[*slice]) {
         let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
         for partition in slice.partitions.clone() {
             let files = &plan.partitions[partition].files;
-            let mut wanted: BTreeSet<Rank> =
-                shown.iter().filter(|rank| files.contains(&(rank.raw_file as usize))).copied().collect();
+            let mut wanted = shown_of(files);
             let Some(task) = plan.documents_task(partition, segment).filter(|_| !wanted.is_empty()) else { continue };
             let Some(between) = ledger.commit_of(&task.id)?.and_then(|commit| commit.between) else { continue };
-            let mut ranks = Ranks::new(plan, partition);
-            for document in DocumentReader::open(&run.store.path(&between.name), &[])? {
-                let document = document?;
-                let rank = ranks.of(&document.id);
-                if wanted.remove(&rank) {
-                    begins.insert(rank, clusters::beginning(document.text()));
-                }
-                if wanted.is_empty() {
-                    break;
-                }
-            }
+            look(&run.store.path(&between.name), files, &mut wanted)?;
         }
     }
     Ok(begins)

@@ -33,7 +33,7 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, partition: usize) -> Res
 pub fn sketch_of_other(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<Option<(Commit, Cost)>> {
     let reference = &run.plan.references[part];
     let name = reference::name_of(task, part, "sketches");
-    sketch_of(run, group, reference.files.clone(), || Ok(reference.path()), &name)
+    sketch_of(run, group, reference.files.clone(), || reference::checked(reference), &name)
 }
 
 fn sketch_of(

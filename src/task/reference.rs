@@ -1,6 +1,7 @@
 //! Documents of another run, which are compared with ours and never written: they leave sketches and
 //! evidence.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use corpus::catalog::FORMAT;
@@ -16,7 +17,7 @@ use super::verify::evidence_of;
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::Commit;
 use crate::metrics::{Cost, thread_cpu};
-use crate::plan::Task;
+use crate::plan::{Reference, Task};
 
 /// The sketches of a file of documents.
 pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<Option<(Commit, Cost)>> {
@@ -25,19 +26,11 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<O
     let dedup = dedup_of(run, group)?;
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
-    // It is read whole anyway, and its catalog says what it was.
-    let (digest, _) = Digest::of_file(&reference.path())?;
-    if digest != reference.digest {
-        let words = format!("{}: it is not what its run wrote", reference.path().display());
-        let folder = reference.folder.display();
-        return Err(Failure::new(Code::Damaged, words).hint(format!(
-            "`redpajama verify {folder}` tells all that is damaged there; mend that run, and then build this one again"
-        )));
-    }
+    let documents = checked(reference)?;
     let mut ranks = Ranks::within(plan, reference.files.clone());
     let mut sketches = Sorter::<{ Sketch::WIDTH }>::new(run.store, run.memory.sort);
     let mut keys = Vec::new();
-    for document in DocumentReader::open(&reference.path(), &[])? {
+    for document in DocumentReader::open(&documents, &[])? {
         if run.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -46,7 +39,7 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<O
         let mut rank = ranks.of(&document.id);
         if rank.raw_file as usize >= reference.files.end {
             let detail = format!("{} is not where its catalog has it", document.id);
-            return Err(Error::damaged(reference.path(), detail).into());
+            return Err(Error::damaged(documents, detail).into());
         }
         rank.raw_file -= reference.files.start as u32;
         keys.clear();
@@ -65,7 +58,22 @@ pub fn sketch(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<O
 pub fn evidence(run: &Run<'_>, task: &Task, group: usize, part: usize) -> Result<Option<(Commit, Cost)>> {
     let reference = &run.plan.references[part];
     let name = name_of(task, part, "evidence");
-    evidence_of(run, group, reference.files.clone(), || Ok(reference.path()), &name)
+    evidence_of(run, group, reference.files.clone(), || checked(reference), &name)
+}
+
+/// Where a file of another run's documents lies, if it is still what that run wrote. Each task that reads
+/// it asks: hours may lie between two of them, and what it reads is a part of the ids that it has.
+pub fn checked(reference: &Reference) -> Result<PathBuf> {
+    let path = reference.path();
+    let (digest, _) = Digest::of_file(&path)?;
+    if digest != reference.digest {
+        let words = format!("{}: it is not what its run wrote", path.display());
+        let folder = reference.folder.display();
+        return Err(Failure::new(Code::Damaged, words).hint(format!(
+            "`redpajama verify {folder}` tells all that is damaged there; mend that run, and then build this one again"
+        )));
+    }
+    Ok(path)
 }
 
 /// What a file of another run's documents leaves.

@@ -82,6 +82,49 @@ fn a_guard_counts_the_lines_of_a_dedup_that_takes_lines() {
 }
 
 #[test]
+fn what_stays_in_another_run_is_told_with_that_run() {
+    let folder = Folder::new();
+    folder.corpus();
+    fs::create_dir(folder.path("old")).unwrap();
+    fs::rename(folder.path("raw/c4-00000.json.gz"), folder.path("old/first.json.gz")).unwrap();
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other");
+    let stage = |guard: &str| {
+        format!("minhash_dedup: {{ against: {{ run: other }}, guard: {guard} }}, tokenize: {{}}, pack: {{}}")
+    };
+    folder.pipeline("p.yaml", &stage("{ share: 0.01, then: stop }"));
+    let stopped = folder.ends("build p.yaml --input raw --output out", 65);
+    let stays =
+        "of which c4/first.json.gz#0 of the run other stays\n    │ The tide came in 0 times and went out as often.\n";
+    assert!(stopped.err.contains(stays), "{}", stopped.err);
+    // Evidence that is made again is made of what that run wrote, or not at all.
+    let between = |ending: &str| {
+        let files = fs::read_dir(folder.path("out/between")).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.to_str().unwrap().ends_with(ending)).collect::<Vec<_>>()
+    };
+    for ending in [".evidence", ".findings", ".candidates"] {
+        assert!(!between(ending).is_empty(), "{ending}");
+        between(ending).iter().for_each(|path| fs::remove_file(path).unwrap());
+    }
+    let part = fs::read_dir(folder.path("other/documents/c4")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&part).unwrap();
+    bytes[6] ^= 1;
+    fs::write(&part, &bytes).unwrap();
+    let damaged = folder.ends("build p.yaml --input raw --output out", 65);
+    assert!(damaged.err.contains("it is not what its run wrote"), "{}", damaged.err);
+    bytes[6] ^= 1;
+    fs::write(&part, &bytes).unwrap();
+    folder.pipeline("p.yaml", &stage("{ then: warn }"));
+    folder.fine("build p.yaml --input raw --output out");
+    let shown = folder.fine("status out --clusters 1").out;
+    assert!(shown.contains(" by 1:minhash_dedup, of which c4/first.json.gz#"), "{shown}");
+    assert!(shown.contains(" of the run other stays\n    goes c4/"), "{shown}");
+    let json = folder.fine("status out --clusters 1 --json").out;
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["clusters"][0]["kept"]["run"], "other", "{json}");
+}
+
+#[test]
 fn a_wrong_guard_points_at_its_value() {
     let folder = folder("guard: { share: 1.5 }");
     let wrong = folder.ends("build p.yaml --input raw --output out", 64);
