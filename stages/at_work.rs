@@ -119,8 +119,8 @@ pub(crate) fn after(dedup: &dyn Dedup, texts: &[impl AsRef<str>]) -> (Vec<String
         let mut cuts = Vec::new();
         let parts = sorted(of_it.filter_map(Finding::as_part).collect());
         match dedup.cut(&mut document, &parts, &mut cuts) {
-            Verdict::Keep => (document.text().to_owned(), cuts),
-            Verdict::Drop(..) => ("-".to_owned(), cuts),
+            (Verdict::Keep, left) => (left.unwrap_or_else(|| document.text().to_owned()), cuts),
+            (Verdict::Drop(..), _) => ("-".to_owned(), cuts),
         }
     };
     documents.into_iter().enumerate().map(cut).unzip()
@@ -140,7 +140,8 @@ fn run(stage: &StageSpec, documents: Vec<Document>, models: &Models) -> Vec<(Doc
             let cut = |(place, mut document): (usize, Document)| {
                 let of_it = found.iter().filter(|finding| finding.gone.record == place as u64);
                 let parts: Vec<Part> = of_it.filter_map(Finding::as_part).collect();
-                let verdict = dedup.cut(&mut document, &sorted(parts), &mut Vec::new());
+                let (verdict, left) = dedup.cut(&mut document, &sorted(parts), &mut Vec::new());
+                left.into_iter().for_each(|left| document.edit(left));
                 (document, verdict)
             };
             documents.into_iter().enumerate().map(cut).collect()

@@ -130,6 +130,11 @@ pub struct Part {
     pub first: Option<Rank>,
 }
 
+/// Whether receipts are written as they are unless someone says otherwise, which then need not be said.
+pub(crate) fn as_ever(receipts: &bool) -> bool {
+    *receipts
+}
+
 /// A stretch of a text that a dedup took away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -333,10 +338,22 @@ pub trait Dedup: Send + Sync {
         false
     }
 
-    /// Takes from a document the parts that were found, which come sorted, and tells what it took: stretches
-    /// in order, none of which overlaps the next. Of a document that is dropped they tell why.
-    fn cut(&self, _document: &mut Document, _parts: &[Part], _cuts: &mut Vec<Cut>) -> Verdict {
-        Verdict::Keep
+    /// What becomes of a document without the parts that were found, which come sorted, and the text that it
+    /// is left, if anything goes; writes its signals. Tells what goes: stretches in order, none of which
+    /// overlaps the next. Of a document that is dropped they tell why.
+    fn cut(&self, _document: &mut Document, _parts: &[Part], _cuts: &mut Vec<Cut>) -> (Verdict, Option<String>) {
+        (Verdict::Keep, None)
+    }
+
+    /// Whether what it takes from documents is told in `cut/`.
+    fn receipts(&self) -> bool {
+        true
+    }
+
+    /// How many stretches may go of a text, roughly and rather more than fewer: room is made before they are
+    /// known.
+    fn most_cuts(&self, _text: &str, parts: &[Part]) -> usize {
+        parts.len()
     }
 
     /// Judges all pairs of a dedup that is judged. What it finds of a document more than once has one

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bloom::Bloom;
-use crate::paragraph_dedup::{Repeats, without_lines};
+use crate::paragraph_dedup::{Repeats, lines_of, without_lines};
 use crate::word_hashes::{self, Words};
 use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Order, Part, Positive, Share, Sketch};
 
@@ -51,6 +51,9 @@ pub struct LineNgramDedup {
     /// A Bloom filter instead of an exact comparison, as in DCLM and Dolma: `{ error_rate: 0.01 }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bloom: Option<Bloom>,
+    /// Whether `cut/` tells what was taken from each document, and who has it; without, only counts and signals do.
+    #[serde(skip_serializing_if = "crate::dedup::as_ever")]
+    pub receipts: bool,
     /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
     /// the share of a slice's n-grams that may be seen before, and whether the run goes on beyond (`warn`)
     /// or ends (`stop`). N-grams make no clusters.
@@ -105,6 +108,7 @@ struct Written {
     sample: Option<Positive>,
     repeats: Option<Repeats>,
     bloom: Option<Bloom>,
+    receipts: Option<bool>,
     guard: Guard,
     against: Option<Against>,
 }
@@ -134,6 +138,7 @@ impl TryFrom<Written> for LineNgramDedup {
             sample: written.sample.unwrap_or(preset.sample),
             repeats: written.repeats.unwrap_or(preset.repeats),
             bloom: written.bloom.or(preset.bloom),
+            receipts: written.receipts.unwrap_or(preset.receipts),
             guard: written.guard,
             against: written.against,
             ..preset
@@ -169,6 +174,7 @@ impl LineNgramDedup {
             sample: Positive(1),
             repeats: Repeats::Keep,
             bloom: None,
+            receipts: true,
             guard: Guard::default(),
             against: None,
         };
@@ -255,10 +261,18 @@ impl Dedup for LineNgramDedup {
         true
     }
 
-    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
+    fn receipts(&self) -> bool {
+        self.receipts
+    }
+
+    fn most_cuts(&self, text: &str, parts: &[Part]) -> usize {
+        if parts.is_empty() && self.repeats == Repeats::Keep { 0 } else { lines_of(text) }
+    }
+
+    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> (Verdict, Option<String>) {
         if parts.is_empty() && self.repeats == Repeats::Keep {
             document.signals.set(SIGNALS[0].name, Signal::Number(0.0));
-            return Verdict::Keep;
+            return (Verdict::Keep, None);
         }
         // Of each paragraph: its n-grams, how many of them other documents had, and how many of the others
         // earlier paragraphs of this one.
@@ -297,8 +311,10 @@ impl Dedup for LineNgramDedup {
         if self.remove != Remove::Paragraphs && too_many(seen, all) {
             let (end, first) = (document.text().len(), most_of(&mut owners_of_all));
             cuts.push(Cut { start: 0, end, first });
-            return Verdict::Drop(self.reason(), Evidence::found(format!("{seen} of {all} n-grams")));
+            let what = format!("{seen} of {all} n-grams");
+            return (Verdict::Drop(self.reason(), Evidence::found(what)), None);
         }
+        let mut text = None;
         if self.remove != Remove::Documents {
             let mut lines = paragraphs.iter().zip(&firsts);
             let gone = |_: &str| {
@@ -309,15 +325,14 @@ impl Dedup for LineNgramDedup {
             if let Some(left) = without_lines(document.text(), gone, true, cuts) {
                 if left.is_empty() {
                     let what = format!("all paragraphs, {seen} of {all} n-grams");
-                    return Verdict::Drop(self.reason(), Evidence::found(what));
+                    return (Verdict::Drop(self.reason(), Evidence::found(what)), None);
                 }
-                let left = left.join("\n");
-                document.edit(left);
+                text = Some(left.join("\n"));
             }
         }
         let share = if all == 0 { 0.0 } else { seen as f64 / all as f64 };
         document.signals.set(SIGNALS[0].name, Signal::Number(share));
-        Verdict::Keep
+        (Verdict::Keep, text)
     }
 }
 

@@ -38,6 +38,9 @@ pub struct ParagraphDedup {
     /// Lines with fewer characters are left alone: headings, lone braces and short answers are no
     /// boilerplate. Ours; cc_net has no such bound.
     pub min_characters: usize,
+    /// Whether `cut/` tells what was taken from each document, and who has it; without, only counts and signals do.
+    #[serde(skip_serializing_if = "crate::dedup::as_ever")]
+    pub receipts: bool,
     /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
     /// the share of a slice's lines that may go, of all that are compared, and whether the run goes on
     /// beyond (`warn`) or ends (`stop`). Lines make no clusters.
@@ -104,6 +107,7 @@ impl Default for ParagraphDedup {
             repeats: Repeats::default(),
             blank_lines: BlankLines::default(),
             min_characters: 30,
+            receipts: true,
             guard: Guard::default(),
             against: None,
         }
@@ -187,7 +191,15 @@ impl Dedup for ParagraphDedup {
         true
     }
 
-    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
+    fn receipts(&self) -> bool {
+        self.receipts
+    }
+
+    fn most_cuts(&self, text: &str, parts: &[Part]) -> usize {
+        if parts.is_empty() && self.repeats == Repeats::Keep { 0 } else { lines_of(text) }
+    }
+
+    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> (Verdict, Option<String>) {
         let text = document.text();
         let before = (text.chars().count(), text.split('\n').count());
         let mut seen = BTreeSet::new();
@@ -198,16 +210,15 @@ impl Dedup for ParagraphDedup {
             }
             (self.repeats == Repeats::Remove && !seen.insert(hash)).then_some(First::Itself)
         };
-        let mut lines = before.1;
+        let (mut lines, mut left) = (before.1, None);
         if let Some(kept) = without_lines(text, gone, self.blank_lines == BlankLines::Keep, cuts) {
             if kept.is_empty() {
-                return Verdict::Drop(self.reason(), Evidence::found(format!("{} lines", before.1)));
+                return (Verdict::Drop(self.reason(), Evidence::found(format!("{} lines", before.1))), None);
             }
             lines = kept.len();
-            let edited = kept.join("\n");
-            document.edit(edited);
+            left = Some(kept.join("\n"));
         }
-        let after = (document.text().chars().count(), lines);
+        let after = (left.as_ref().map_or(before.0, |left| left.chars().count()), lines);
         let values = [after.0, after.1, before.0, before.1];
         for (signal, value) in SIGNALS.iter().zip(values) {
             // Where paragraphs are removed twice, what was there at first counts.
@@ -215,8 +226,13 @@ impl Dedup for ParagraphDedup {
                 document.signals.set(signal.name, Signal::Integer(value as i64));
             }
         }
-        Verdict::Keep
+        (Verdict::Keep, left)
     }
+}
+
+/// How many lines a text has.
+pub(crate) fn lines_of(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1
 }
 
 /// What is left of a text without some of its lines, if any goes, and which stretches went: lines that

@@ -56,6 +56,9 @@ pub struct SubstringDedup {
     pub at: At,
     /// What becomes of a span that repeats within its document.
     pub repeats: Repeats,
+    /// Whether `cut/` tells what was taken from each document, and who has it; without, only counts and signals do.
+    #[serde(skip_serializing_if = "crate::dedup::as_ever")]
+    pub receipts: bool,
     /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
     /// the share of a slice's runs of bytes or tokens that may go, and whether the run goes on beyond (`warn`)
     /// or ends (`stop`). Spans make no clusters.
@@ -74,6 +77,7 @@ impl Default for SubstringDedup {
             min_tokens: None,
             at: At::default(),
             repeats: Repeats::Remove,
+            receipts: true,
             guard: Guard::default(),
             against: None,
         }
@@ -88,6 +92,7 @@ struct Written {
     min_tokens: Option<Length>,
     at: At,
     repeats: Option<Repeats>,
+    receipts: Option<bool>,
     guard: Guard,
     against: Option<Against>,
 }
@@ -103,8 +108,9 @@ impl TryFrom<Written> for SubstringDedup {
             one => one,
         };
         let repeats = written.repeats.unwrap_or(default.repeats);
+        let receipts = written.receipts.unwrap_or(default.receipts);
         let Written { at, guard, against, .. } = written;
-        Ok(SubstringDedup { min_bytes, min_tokens, at, repeats, guard, against })
+        Ok(SubstringDedup { min_bytes, min_tokens, at, repeats, receipts, guard, against })
     }
 }
 
@@ -164,6 +170,7 @@ pub(crate) struct Spans {
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
     pub at: At,
     pub repeats: Repeats,
+    receipts: bool,
 }
 
 impl Spans {
@@ -176,7 +183,8 @@ impl Spans {
             None => None,
         };
         let length = options.min_tokens.or(options.min_bytes).map_or(usize::MAX, |length| length.0 as usize);
-        Ok(Spans { length, tokenizer, at: options.at, repeats: options.repeats })
+        let SubstringDedup { at, repeats, receipts, .. } = options;
+        Ok(Spans { length, tokenizer, at, repeats, receipts })
     }
 
     /// The seeds of the windows of a text, each once, in order.
@@ -294,7 +302,17 @@ impl Dedup for Spans {
         true
     }
 
-    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> Verdict {
+    fn receipts(&self) -> bool {
+        self.receipts
+    }
+
+    /// A stretch ends where another window does, or another document's begin.
+    fn most_cuts(&self, text: &str, parts: &[Part]) -> usize {
+        let itself = if self.repeats == Repeats::Remove { text.len() / self.length } else { 0 };
+        parts.len() + itself
+    }
+
+    fn cut(&self, document: &mut Document, parts: &[Part], cuts: &mut Vec<Cut>) -> (Verdict, Option<String>) {
         let text = document.text();
         let spans = match &self.tokenizer {
             Some(tokenizer) => {
@@ -312,13 +330,10 @@ impl Dedup for Spans {
         };
         let removed = text.len() - kept.len();
         if removed > 0 && kept.trim().is_empty() {
-            return Verdict::Drop(self.reason(), Evidence::found(format!("{removed} bytes")));
-        }
-        if removed > 0 {
-            document.edit(kept);
+            return (Verdict::Drop(self.reason(), Evidence::found(format!("{removed} bytes"))), None);
         }
         document.signals.set(SIGNALS[0].name, Signal::Integer(removed as i64));
-        Verdict::Keep
+        (Verdict::Keep, (removed > 0).then_some(kept))
     }
 }
 

@@ -170,7 +170,8 @@ impl<'t> Hand<'t> {
                     finding = findings.next()?;
                 }
                 parts.sort_unstable();
-                self.push(Item::Parted(document, parts))?;
+                let told = task.segment.room_to_tell(&document, &parts);
+                self.push(Item::Parted(document, parts, told))?;
                 continue;
             }
             let (mut mark, mut gone) = (None, None);

@@ -84,6 +84,19 @@ impl Segment {
         self.before.as_ref().is_some_and(|(_, dedup)| dedup.cuts())
     }
 
+    /// The dedup that went before, by its label, and why documents go.
+    pub fn cut_by(&self) -> Option<(&str, Reason)> {
+        self.before.as_ref().map(|(label, dedup)| (&**label, dedup.reason()))
+    }
+
+    /// About how many bytes that dedup takes to tell what it took from a document.
+    pub fn room_to_tell(&self, document: &Document, parts: &[Part]) -> usize {
+        match self.before.as_ref().filter(|(_, dedup)| dedup.receipts()) {
+            Some((_, dedup)) => Taken::room(dedup.most_cuts(document.text(), parts), document.text()),
+            None => 0,
+        }
+    }
+
     /// Takes one handful through all stages, stage by stage.
     fn work(&self, items: Vec<Item>, workspace: &mut Workspace) -> Worked {
         let mut counts = Counts::default();
@@ -107,7 +120,7 @@ impl Segment {
                     Outcome::Kept(document, Vec::new())
                 }
                 (Item::Document(document), _)
-                | (Item::Gone(document, _) | Item::Parted(document, _) | Item::Marked(document), None) => {
+                | (Item::Gone(document, _) | Item::Parted(document, ..) | Item::Marked(document), None) => {
                     Outcome::Kept(document, Vec::new())
                 }
                 (Item::Gone(document, evidence), Some((label, dedup))) => {
@@ -115,28 +128,18 @@ impl Segment {
                     counts.drop(dedup.reason(), document.read_bytes());
                     Outcome::dropped(label, document, dedup.reason(), evidence)
                 }
-                (Item::Parted(mut document, parts), Some((label, dedup))) => {
-                    let edits = document.edits();
-                    let before = document.text().to_owned();
+                (Item::Parted(mut document, parts, _), Some((label, dedup))) => {
                     let mut cut = Vec::new();
-                    let verdict = dedup.cut(&mut document, &parts, &mut cut);
-                    // Stretches that meet may do so within a character, which the earlier one then leaves to the
-                    // later; and an empty line is told of by what stands around it.
-                    let whole = cut.into_iter().map(|mut cut| {
-                        (cut.start, cut.end) =
-                            (before.floor_char_boundary(cut.start), before.floor_char_boundary(cut.end));
-                        cut
-                    });
-                    cuts.extend(whole.filter(|cut| cut.start < cut.end).map(|cut| Taken {
-                        stage: label.clone(),
-                        reason: dedup.reason(),
-                        id: document.id.clone(),
-                        begins: before[cut.start..cut.end].trim().chars().take(BEGINS).collect(),
-                        cut,
-                    }));
+                    let (verdict, left) = dedup.cut(&mut document, &parts, &mut cut);
+                    if dedup.receipts() {
+                        cuts.extend(Taken::of(&document, cut));
+                    }
                     let counted = counts.stage(label);
                     counted.measured += 1;
-                    counted.edited += u64::from(document.edits() != edits);
+                    counted.edited += u64::from(left.is_some());
+                    if let Some(left) = left {
+                        document.edit(left);
+                    }
                     match verdict {
                         Verdict::Keep => Outcome::Kept(document, Vec::new()),
                         Verdict::Drop(reason, evidence) => {
@@ -215,8 +218,8 @@ pub enum Item {
     Gone(Document, Evidence),
     /// A dedup marked it.
     Marked(Document),
-    /// A dedup takes these parts from it.
-    Parted(Document, Vec<Part>),
+    /// A dedup takes these parts from it, and tells of them in about so many bytes.
+    Parted(Document, Vec<Part>, usize),
     Unusable {
         id: DocumentId,
         reason: Reason,
@@ -230,7 +233,7 @@ impl Item {
     pub fn footprint(&self) -> usize {
         match self {
             Item::Document(document) | Item::Marked(document) | Item::Gone(document, _) => document.footprint(),
-            Item::Parted(document, parts) => document.footprint() + size_of::<Part>() * parts.len(),
+            Item::Parted(document, parts, told) => document.footprint() + size_of::<Part>() * parts.len() + told,
             Item::Unusable { .. } => 256,
         }
     }
@@ -255,11 +258,36 @@ const BEGINS: usize = 60;
 
 /// What a dedup took from a document.
 pub struct Taken {
-    pub stage: String,
-    pub reason: Reason,
     pub id: DocumentId,
-    pub cut: Cut,
+    /// Each stretch, and where what it begins with ends in `begins`.
+    pub cuts: Vec<(Cut, usize)>,
     pub begins: String,
+}
+
+impl Taken {
+    /// What is told of stretches of a document, if there is something to tell.
+    fn of(document: &Document, mut cut: Vec<Cut>) -> Option<Taken> {
+        let text = document.text();
+        // Stretches that meet may do so within a character, which the earlier one then leaves to the later; and an
+        // empty line is told of by what stands around it.
+        cut.retain_mut(|cut| {
+            (cut.start, cut.end) = (text.floor_char_boundary(cut.start), text.floor_char_boundary(cut.end));
+            cut.start < cut.end
+        });
+        let mut taken = Taken { id: document.id.clone(), cuts: Vec::with_capacity(cut.len()), begins: String::new() };
+        for cut in cut {
+            taken.begins.extend(text[cut.start..cut.end].trim().chars().take(BEGINS));
+            taken.cuts.push((cut, taken.begins.len()));
+        }
+        (!taken.cuts.is_empty()).then_some(taken)
+    }
+
+    /// Bytes that so many stretches of a text may take, with those that they were made of.
+    fn room(most: usize, text: &str) -> usize {
+        let begins = 4 * BEGINS * most;
+        // A vector that grows has room for twice as many.
+        (size_of::<(Cut, usize)>() + 2 * size_of::<Cut>()) * most + 2 * begins.min(text.len())
+    }
 }
 
 /// What became of a handful.

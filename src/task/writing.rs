@@ -121,29 +121,7 @@ impl<'t> Writing<'t> {
             }
         }
         for taken in cuts {
-            let plan = self.task.run.plan;
-            let (kept, run) = match taken.cut.first {
-                First::Document(rank) => {
-                    let (kept, run) = plan.document_at(rank);
-                    (Some(kept), run)
-                }
-                First::Itself => (Some(taken.id.clone()), None),
-                First::Nobody => (None, None),
-            };
-            let writer = match &mut self.cut {
-                Some(writer) => writer,
-                none => none.insert(CutWriter::new(store, &format!("cut/{}.parquet", self.part))?),
-            };
-            writer.push(&CutReceipt {
-                stage: &taken.stage,
-                reason: taken.reason,
-                id: &taken.id,
-                start: taken.cut.start as u64,
-                end: taken.cut.end as u64,
-                begins: &taken.begins,
-                kept: kept.as_ref(),
-                run: run.as_deref(),
-            })?;
+            self.told(taken)?;
         }
         lap(cost, "write");
         if let Some(packing) = &mut self.packing {
@@ -153,6 +131,38 @@ impl<'t> Writing<'t> {
                 }
             }
             lap(cost, "pack");
+        }
+        Ok(())
+    }
+
+    /// Writes what a dedup took from a document.
+    fn told(&mut self, taken: &Taken) -> Result<()> {
+        let (store, plan) = (self.task.run.store, self.task.run.plan);
+        let Some((stage, reason)) = self.task.segment.cut_by() else { return Ok(()) };
+        let writer = match &mut self.cut {
+            Some(writer) => writer,
+            none => none.insert(CutWriter::new(store, &format!("cut/{}.parquet", self.part))?),
+        };
+        let mut from = 0;
+        for (cut, to) in &taken.cuts {
+            let (kept, run) = match cut.first {
+                First::Document(rank) => {
+                    let (kept, run) = plan.document_at(rank);
+                    (Some(kept), run)
+                }
+                First::Itself => (Some(taken.id.clone()), None),
+                First::Nobody => (None, None),
+            };
+            writer.push(&CutReceipt {
+                stage,
+                reason,
+                id: &taken.id,
+                start: cut.start as u64,
+                end: cut.end as u64,
+                begins: &taken.begins[std::mem::replace(&mut from, *to)..*to],
+                kept: kept.as_ref(),
+                run: run.as_deref(),
+            })?;
         }
         Ok(())
     }

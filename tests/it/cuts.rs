@@ -324,3 +324,30 @@ fn receipts_of_ngrams_name_a_document_that_has_or_tells_of_most() {
     }
     assert!(there > 300 && told_of * 5 < there, "{there} {told_of}");
 }
+
+#[test]
+fn without_receipts_the_same_is_taken_and_nothing_told() {
+    let folder = Folder::new();
+    pages(&folder, 2, 30);
+    for (stage, options) in [
+        ("paragraph_dedup", "min_characters: 10"),
+        ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6"),
+        ("substring_dedup", "min_bytes: 40"),
+    ] {
+        folder.pipeline("p.yaml", &format!("{stage}: {{ {options} }}"));
+        folder.fine("build p.yaml --input raw --output told");
+        folder.pipeline("p.yaml", &format!("{stage}: {{ {options}, receipts: false }}"));
+        folder.fine("build p.yaml --input raw --output out");
+        folder.fine("verify out");
+        assert!(rows(&folder, "told/cut/c4").len() > 5 && !folder.path("out/cut").exists(), "{stage}");
+        assert_eq!(documents(&folder, "out"), documents(&folder, "told"), "{stage}");
+        let counts = |out: &str| folder.catalog(out)["slices"]["c4"]["counts"].clone();
+        assert_eq!(counts("out"), counts("told"), "{stage}");
+        // What was done with the other option is not taken for it.
+        folder.fine("build p.yaml --input raw --output told --replace");
+        assert!(rows(&folder, "told/cut/c4").is_empty(), "{stage}");
+        for out in ["told", "out"] {
+            fs::remove_dir_all(folder.path(out)).unwrap();
+        }
+    }
+}
