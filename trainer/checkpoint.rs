@@ -31,6 +31,19 @@ const FORMAT: u32 = 2;
 const STATE: &str = "state.json";
 const MOMENTS: &str = "moments.safetensors";
 
+/// What is known of a checkpoint's weights: a step tells of those that it was computed with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// No step was computed with them.
+    #[default]
+    Untried,
+    /// A step was, and passed.
+    Good,
+    /// Why a run does not go on from them unless it is asked to.
+    Bad(String),
+}
+
 /// What a checkpoint says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct State {
@@ -42,10 +55,18 @@ struct State {
     /// The same by name, from format 2 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+    #[serde(default, skip_serializing_if = "Standing::is_untried")]
+    standing: Standing,
     files: Vec<Output>,
     /// Of all the above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
+}
+
+impl Standing {
+    fn is_untried(&self) -> bool {
+        *self == Standing::Untried
+    }
 }
 
 impl State {
@@ -71,6 +92,8 @@ pub struct Snapshot<F> {
     pub moments: [Vec<F>; 2],
     /// What the run is made of.
     pub origin: Origin,
+    /// What is known of the weights.
+    pub standing: Standing,
 }
 
 fn name(step: u64) -> String {
@@ -110,13 +133,30 @@ fn write<F: Float>(store: &Store, snapshot: &Snapshot<F>) -> Result<()> {
         past: snapshot.past.clone(),
         run: snapshot.origin.digest(),
         origin: Some(snapshot.origin.clone()),
+        standing: match &snapshot.standing {
+            Standing::Untried if !snapshot.weights.iter().flatten().all(|weight| weight.f64().is_finite()) => {
+                Standing::Bad("not all of its weights are numbers".to_owned())
+            }
+            standing => standing.clone(),
+        },
         files: vec![weights, moments, config],
         digest: None,
     };
+    write_state(store, state)
+}
+
+fn write_state(store: &Store, state: State) -> Result<()> {
+    let file = format!("{}/{STATE}", name(state.step));
     let text = serde_json::to_string_pretty(&state.sealed())
         .map_err(|error| Failure::new(Code::Failed, format!("cannot write {STATE}: {error}")))?;
-    store.write(&format!("{folder}/{STATE}"), text.as_bytes())?;
+    store.write(&file, text.as_bytes())?;
     Ok(())
+}
+
+/// Notes of a checkpoint that was written what is known of its weights since. No other may be written or
+/// removed meanwhile.
+pub fn mark(store: &Store, step: u64, standing: Standing) -> Result<()> {
+    write_state(store, State { standing, ..read_state(store, step)? })
 }
 
 /// The steps of which there are checkpoints, oldest first: whole ones alone, as far as `state.json`
@@ -150,11 +190,20 @@ fn folders(root: &Path) -> Result<Vec<u64>> {
     Ok(steps)
 }
 
-/// The folder of a model: a run's latest checkpoint, or the folder itself.
+/// The folder of a model: a run's latest checkpoint that is not known to be bad, or the folder itself.
 pub fn model_folder(path: &Path) -> Result<PathBuf> {
-    match steps(path)?.last() {
+    let store = Store::open(path);
+    let fine = |step: &&u64| why_bad(&store, **step).is_none();
+    match steps(path)?.iter().rfind(fine) {
         Some(step) => Ok(path.join(name(*step))),
         None => Ok(path.to_path_buf()),
+    }
+}
+
+fn why_bad(store: &Store, step: u64) -> Option<String> {
+    match read_state(store, step).ok()?.standing {
+        Standing::Bad(why) => Some(why),
+        Standing::Untried | Standing::Good => None,
     }
 }
 
@@ -188,35 +237,41 @@ fn read<F: Float>(store: &Store, step: u64, config: &Config, origin: &Origin) ->
         return Err(Failure::damaged(&path, format!("{} numbers for {} weights", moment.len(), config.parameters())));
     }
     let origin = state.origin.unwrap_or_else(|| origin.clone());
-    Ok(Snapshot { step, past: state.past, config: config.clone(), weights, moments, origin })
+    let (past, standing, config) = (state.past, state.standing, config.clone());
+    Ok(Snapshot { step, past, config, weights, moments, origin, standing })
 }
 
-/// The latest checkpoint that is as it was written; none where there is none at all. Damaged ones are
-/// told to `say`, and the one before is taken.
+/// The latest checkpoint that is as it was written and not known to be bad (unless `bad` says that such a one
+/// may be taken); none where there is none at all. Those that are passed over are told to `say`.
 pub fn latest<F: Float>(
     store: &Store,
     config: &Config,
     origin: &Origin,
+    bad: bool,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Snapshot<F>>> {
     let mut last = None;
     for step in steps(store.root())?.into_iter().rev() {
+        if let Some(why) = why_bad(store, step).filter(|_| !bad) {
+            say(format!("warning: the checkpoint of step {step} is passed over: {why}"));
+            let message = format!("of the checkpoint of step {step} it is known that {why}");
+            last = Some(Failure::configuration(message).hint(
+                "no checkpoint has weights to go on from: begin anew with other numbers and another --output, or set `checkpoint.bad=true`",
+            ));
+            continue;
+        }
         match read(store, step, config, origin) {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(failure) if failure.code == Code::Damaged || is_missing(store, step) => {
                 say(format!("warning: {}; going back to the checkpoint before", failure.message));
-                last = Some(failure);
+                let hint = "no checkpoint is whole: remove them to begin anew, or give another --output";
+                last = Some(failure.hint(hint));
             }
             Err(failure) => return Err(failure),
         }
     }
-    match last {
-        None => Ok(None),
-        // To begin anew would throw away what can perhaps be saved.
-        Some(failure) => {
-            Err(failure.hint("no checkpoint is whole: remove them to begin anew, or give another --output"))
-        }
-    }
+    // To begin anew would throw away what can perhaps be saved.
+    last.map_or(Ok(None), Err)
 }
 
 /// Whether a file that a checkpoint names is gone.
@@ -239,41 +294,35 @@ fn sweep(store: &Store) -> Result<()> {
 /// whole either.
 pub fn prune(store: &Store, spec: &CheckpointSpec) -> Result<()> {
     let steps = steps(store.root())?;
-    let old = steps.len().saturating_sub(spec.keep.get() as usize);
-    for step in &steps[..old] {
-        if spec.keep_every == 0 || !step.is_multiple_of(spec.keep_every) {
-            // Without its state it is none, whatever of it is still there.
-            store.remove(&format!("{}/{STATE}", name(*step)))?;
-            store.remove_folder(&name(*step))?;
-        }
+    // One that cannot be read is nothing to rely on.
+    let standings: Vec<(u64, Option<Standing>)> =
+        steps.iter().map(|step| (*step, read_state(store, *step).ok().map(|state| state.standing))).collect();
+    for step in to_remove(&standings, spec) {
+        // Without its state it is none, whatever of it is still there.
+        store.remove(&format!("{}/{STATE}", name(step)))?;
+        store.remove_folder(&name(step))?;
     }
     sweep(store)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_never_whole_goes_and_what_is_not_ours_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        for step in [4, 8, 12] {
-            store.write(&format!("{}/{STATE}", name(step)), b"{}").unwrap();
-        }
-        // A crash before the state was there, before anything was, and while it was removed.
-        store.write(&format!("{}/{MOMENTS}", name(10)), b"half").unwrap();
-        std::fs::create_dir(store.path(&name(16))).unwrap();
-        store.write(&format!("{}/config.json", name(2)), b"{}").unwrap();
-        for other in ["step-5/mine", "step-best/mine", "notes"] {
-            store.write(&format!("{CHECKPOINTS}/{other}"), b"kept").unwrap();
-        }
-        let spec = CheckpointSpec { keep: 2.try_into().unwrap(), ..CheckpointSpec::default() };
-        prune(&store, &spec).unwrap();
-        let entries = std::fs::read_dir(store.path(CHECKPOINTS)).unwrap();
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["notes", "step-000000008", "step-000000012", "step-5", "step-best"]);
-        assert_eq!(steps(store.root()).unwrap(), [8, 12]);
-    }
+/// Which of these steps, oldest first, are not to be kept. Only what can be gone on from counts, and of that
+/// one that is known to be good always stays.
+fn to_remove(steps: &[(u64, Option<Standing>)], spec: &CheckpointSpec) -> Vec<u64> {
+    let newest = |good: &dyn Fn(&Standing) -> bool, count: usize| -> Vec<u64> {
+        let fine = steps.iter().rev().filter(|(_, standing)| standing.as_ref().is_some_and(good));
+        fine.map(|(step, _)| *step).take(count).collect()
+    };
+    let mut kept = newest(&|standing| !matches!(standing, Standing::Bad(_)), spec.keep.get() as usize);
+    kept.extend(newest(&|standing| *standing == Standing::Good, 1));
+    let oldest = kept.iter().min().copied().unwrap_or(0);
+    let goes = |(step, standing): &&(u64, Option<Standing>)| {
+        let bad = matches!(standing, Some(Standing::Bad(_)));
+        let for_ever = spec.keep_every > 0 && step.is_multiple_of(spec.keep_every) && !bad;
+        let counts = standing.is_some() && !bad;
+        !kept.contains(step) && !for_ever && (counts || *step < oldest)
+    };
+    steps.iter().filter(goes).map(|(step, _)| *step).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,7 +256,7 @@ mod tests {
     use crate::yaml;
 
     /// A value for each key that is not its default.
-    const OTHERS: [(&str, &str); 48] = [
+    const OTHERS: [(&str, &str); 49] = [
         ("model.from", "pythia-31m"),
         ("model.vocab_size", "1024"),
         ("model.hidden_size", "256"),
@@ -302,6 +302,7 @@ mod tests {
         ("checkpoint.every", "7"),
         ("checkpoint.keep", "7"),
         ("checkpoint.keep_every", "7"),
+        ("checkpoint.bad", "true"),
         ("peak_flops", "9.89e14"),
         ("eval_every", "7"),
         ("data.mixture.c4", "2"),

@@ -28,6 +28,7 @@ pub mod plot;
 pub mod precision;
 pub mod pretrain;
 pub mod report;
+pub mod saver;
 pub mod spec;
 pub mod tensors;
 pub mod tokenizer;

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use corpus::Digest;
 use corpus::store::Store;
 
-use crate::checkpoint::{self, Snapshot};
+use crate::checkpoint::{self, Snapshot, Standing};
 use crate::comm::{Comm, Solo, Tcp, World};
 use crate::cpu::{Cpu, Float};
 use crate::data::Data;
@@ -23,6 +22,7 @@ use crate::learner::Learner;
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::report::{self, Metrics, say};
+use crate::saver::Saver;
 use crate::spec::{RunPlan, RunSpec};
 use crate::tokenizer::TOKENIZER;
 use crate::utilization::Peak;
@@ -200,12 +200,13 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     }
     let processes = comm.size();
     let origin = Origin::of(plan, &data)?;
-    let found = checkpoint::latest::<f32>(&store, config, &origin, &mut |line| {
+    let found = checkpoint::latest::<f32>(&store, config, &origin, plan.spec.checkpoint.bad, &mut |line| {
         if first {
             say(&line);
         }
     })?;
     let done = found.as_ref().map_or(0, |snapshot| snapshot.step);
+    let untried = found.as_ref().is_some_and(|snapshot| snapshot.standing == Standing::Untried);
     let model = Model::new(&device, config);
     let mut learner = match found {
         Some(snapshot) => {
@@ -231,14 +232,19 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         true => {
             let peak = Peak::of(plan, &device, processes);
             say(&format!("peak     {}", peak.told()));
-            let saver = Saver { store: store.clone(), plan, running: None };
-            Some((Metrics::open(&output, done, peak)?, saver))
+            let (to, spec) = (store.clone(), plan.spec.checkpoint.clone());
+            let saver = Saver::new(move |snapshot| {
+                checkpoint::save(&to, &snapshot)?;
+                checkpoint::prune(&to, &spec)
+            });
+            let tried = if untried { Some(done) } else { None };
+            Some(Writes { metrics: Metrics::open(&output, done, peak)?, saver, store: store.clone(), untried: tried })
         }
         false => None,
     };
     let ended = steps(plan, &data, &mut learner, done, &origin, &signals, &mut writes);
     // What was begun is ended, whatever came after it.
-    let saved = writes.map_or(Ok(()), |(_, mut saver)| saver.wait());
+    let saved = writes.map_or(Ok(()), |mut writes| writes.saver.wait());
     // The others would take away the folder that the first still writes in.
     let left = match Arc::into_inner(store) {
         Some(store) if first => store.leave(),
@@ -280,6 +286,28 @@ fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<Option<PathBuf>> {
     Ok(found)
 }
 
+/// What the process that writes, writes to.
+struct Writes {
+    metrics: Metrics,
+    saver: Saver<Snapshot<f32>>,
+    store: Arc<Store>,
+    /// The checkpoint that the run went on from, until a step has shown what it is worth.
+    untried: Option<u64>,
+}
+
+impl Writes {
+    /// A step has passed: what it was computed with, held or on the disk, is good.
+    fn passed(&mut self) -> Result<()> {
+        if let Some(step) = self.untried.take() {
+            checkpoint::mark(&self.store, step, Standing::Good)?;
+        }
+        match self.saver.release() {
+            Some(held) => self.saver.save(Snapshot { standing: Standing::Good, ..held }),
+            None => Ok(()),
+        }
+    }
+}
+
 fn steps<D: Device<Scalar = f32>>(
     plan: &RunPlan,
     data: &Data,
@@ -287,51 +315,54 @@ fn steps<D: Device<Scalar = f32>>(
     done: u64,
     origin: &Origin,
     signals: &Signals,
-    writes: &mut Option<(Metrics, Saver<'_>)>,
+    writes: &mut Option<Writes>,
 ) -> Result<()> {
     let begin = Instant::now();
     let mut due = false;
-    let mut saved = done;
     for step in done + 1..=plan.steps {
         let since = Instant::now();
         let rate = plan.rate_at(step);
         let sequences = data.sequences((step - 1) * plan.batch, step * plan.batch)?;
         let learned = learner.learn(&sequences, rate, plan, &|| signals.any())?;
-        if let Some((metrics, saver)) = writes {
-            saver.look()?;
+        if let Some(writes) = writes {
+            writes.saver.look()?;
             let seconds = since.elapsed().as_secs_f64();
             let left = begin.elapsed().as_secs_f64() / (step - done) as f64 * (plan.steps - step) as f64;
-            metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
+            writes.metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
+            if learned.skip.is_none() {
+                writes.passed()?;
+            }
         }
         let count = learner.past.in_a_row;
         if count >= plan.spec.guard.abort.get() {
-            return Err(Failure::new(Code::Failed, format!("{count} steps in a row were skipped, up to step {step}"))
-                .hint(format!(
-                    "the last checkpoint is of step {saved}: lower `optimizer.rate`, or look at the data of these steps"
-                )));
+            return Err(diverged(step, count, writes)?);
         }
         let every = |every: u64| step == plan.steps || (every > 0 && step.is_multiple_of(every));
+        let mut standing = Standing::Untried;
         if every(plan.spec.eval_every)
             && data.splits.iter().any(|split| split.held > 0)
-            && let Some((metrics, _)) = writes
+            && let Some(writes) = writes
         {
             let shape = (plan.micro as usize, plan.time);
             let held = evaluate(learner.model(), learner.computing(), data, shape, plan.spec.data.documents)?;
             say(evaluate::table(&held).trim_end());
-            metrics.held(step, &held)?;
+            writes.metrics.held(step, &held)?;
+            if held.iter().any(|held| !held.loss().is_finite()) {
+                standing = Standing::Bad("its loss on held-out windows is no number".to_owned());
+            }
         }
-        // Weights that give no number, step after step, must not take the place of those that did: what is
-        // due then is written after the next step that was good.
+        // In a row of skipped steps nothing changes that was not held before it.
         due |= every(plan.spec.checkpoint.every);
-        if (due && learner.past.in_a_row == 0) || step == plan.steps || learned.leaving {
+        let last = step == plan.steps || learned.leaving;
+        if last || (due && learner.past.in_a_row == 0) {
             due = false;
             let moments = learner.moments()?;
-            if let Some((_, saver)) = writes {
+            if let Some(writes) = writes {
                 let weights = learner.weights_on_host();
-                let (past, config) = (learner.past.clone(), plan.spec.model.config.clone());
-                saver.save(Snapshot { step, past, config, weights, moments, origin: origin.clone() })?;
+                let (past, config, origin) = (learner.past.clone(), plan.spec.model.config.clone(), origin.clone());
+                let snapshot = Snapshot { step, past, config, weights, moments, origin, standing };
+                if last { writes.saver.save(snapshot)? } else { writes.saver.hold(snapshot) }
             }
-            saved = step;
         }
         if learned.leaving {
             if writes.is_some() {
@@ -343,37 +374,22 @@ fn steps<D: Device<Scalar = f32>>(
     Ok(())
 }
 
-/// Writes checkpoints beside the work.
-struct Saver<'p> {
-    store: Arc<Store>,
-    plan: &'p RunPlan,
-    running: Option<JoinHandle<Result<()>>>,
-}
-
-impl Saver<'_> {
-    fn save(&mut self, snapshot: Snapshot<f32>) -> Result<()> {
-        self.wait()?;
-        let (store, spec) = (self.store.clone(), self.plan.spec.checkpoint.clone());
-        self.running = Some(std::thread::spawn(move || {
-            checkpoint::save(&store, &snapshot)?;
-            checkpoint::prune(&store, &spec)
-        }));
-        Ok(())
+/// Too many steps in a row were skipped. Where none has passed since the run went on from a checkpoint, its
+/// weights are no better than these: they are the same.
+fn diverged(step: u64, count: u64, writes: &mut Option<Writes>) -> Result<Failure> {
+    let failure = Failure::new(Code::Failed, format!("{count} steps in a row were skipped, up to step {step}"));
+    let advice = "lower `optimizer.rate`, or look at the data of these steps";
+    let Some(writes) = writes else { return Ok(failure.hint(advice)) };
+    writes.saver.wait()?;
+    if let Some(untried) = writes.untried {
+        let why = format!("{count} steps in a row were skipped with its weights");
+        checkpoint::mark(&writes.store, untried, Standing::Bad(why))?;
+        return Ok(
+            failure.hint(format!("the checkpoint of step {untried} will be passed over for the one before: {advice}"))
+        );
     }
-
-    /// Gives the failure of a write that has ended, so that no work is done which could not be kept.
-    fn look(&mut self) -> Result<()> {
-        match &self.running {
-            Some(running) if running.is_finished() => self.wait(),
-            _ => Ok(()),
-        }
-    }
-
-    fn wait(&mut self) -> Result<()> {
-        match self.running.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(saved)) => saved,
-            Some(Err(_)) => Err(Failure::new(Code::Failed, "the thread that writes checkpoints ended early")),
-        }
-    }
+    Ok(match checkpoint::steps(writes.store.root())?.last() {
+        Some(saved) => failure.hint(format!("the last checkpoint is of step {saved}: {advice}")),
+        None => failure.hint(advice),
+    })
 }

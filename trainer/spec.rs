@@ -201,17 +201,21 @@ pub struct CheckpointSpec {
     /// Steps from one to the next; 0 for none but the last. Pythia published every thousandth.
     #[schemars(extend("unit" = "steps"))]
     pub every: u64,
-    /// How many of the latest are kept.
+    /// How many of the latest are kept; and the latest with whose weights a step has passed, if that is none of
+    /// them.
     #[schemars(extend("unit" = "checkpoints"))]
     pub keep: NonZeroU64,
     /// Multiples of so many steps are kept for ever; 0 for none.
     #[schemars(extend("unit" = "steps"))]
     pub keep_every: u64,
+    /// Whether a run may go on from a checkpoint that is known to be bad: with its weights all steps were
+    /// skipped, or they or their loss are no numbers.
+    pub bad: bool,
 }
 
 impl Default for CheckpointSpec {
     fn default() -> CheckpointSpec {
-        CheckpointSpec { every: 1000, keep: NonZeroU64::MIN.saturating_add(1), keep_every: 0 }
+        CheckpointSpec { every: 1000, keep: NonZeroU64::MIN.saturating_add(1), keep_every: 0, bad: false }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod commands;
+mod diverging;
 mod gradients;
 mod learning;
 mod origin;

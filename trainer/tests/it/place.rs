@@ -110,8 +110,13 @@ impl Place {
     /// Runs until a step was told, then sends the process a signal, which finds it some steps on or at
     /// its end.
     pub fn until(&self, run: &str, config: &str, step: u64, signal: &str, options: &str) -> Option<i32> {
-        let mut child =
-            self.command(&format!("pretrain {config} --output {run}{options}")).stderr(Stdio::piped()).spawn().unwrap();
+        let command = self.command(&format!("pretrain {config} --output {run}{options}"));
+        Place::signalled(command, step, signal)
+    }
+
+    /// The same of any command.
+    pub fn signalled(mut command: Command, step: u64, signal: &str) -> Option<i32> {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let told = |line: &String| line.split(['/', ' ']).nth(1).and_then(|word| word.parse().ok()) >= Some(step);
         lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("step ") && told(line)));
