@@ -323,8 +323,14 @@ fn sync_folder(file: &Path) -> Result<()> {
 }
 
 /// One step of a commit. With `REDPAJAMA_CRASH_AT=n` in the environment the process dies, as a
-/// power cut would end it, at the n-th step; tests walk through all of them.
+/// power cut would end it, at the n-th step; tests walk through all of them. With
+/// `REDPAJAMA_SLOW_COMMITS=n` each step takes n milliseconds more, as on a disk that is slow.
 pub fn crash_point() {
+    static SLOW: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();
+    if let Some(slow) = SLOW.get_or_init(|| std::env::var("REDPAJAMA_SLOW_COMMITS").ok()?.parse().ok()) {
+        std::thread::sleep(std::time::Duration::from_millis(*slow));
+    }
+
     static STEP: AtomicU64 = AtomicU64::new(0);
     static CRASH_AT: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();
     let crash_at = CRASH_AT.get_or_init(|| std::env::var("REDPAJAMA_CRASH_AT").ok()?.parse().ok());

@@ -1,20 +1,11 @@
 //! Weights that go bad: what they must not take the place of, and what a run goes on from.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::place::{Place, read};
 
 /// A rate at which one step breaks the weights: numbers they still are, and their loss is none.
 const BREAKS: &str = " --set optimizer.rate=1e30 --set guard.abort=6";
-
-/// The numbers of a checkpoint: what its state says of their worth changes.
-fn numbers(place: &Place, run: &str, step: u64) -> BTreeMap<String, Vec<u8>> {
-    let mut files = place.checkpoint(run, step);
-    files.remove("state.json");
-    files
-}
 
 fn standing(place: &Place, run: &str, step: u64) -> Value {
     let state = read(&place.path(run).join(format!("checkpoints/step-{step:09}/state.json")));
@@ -30,7 +21,7 @@ fn weights_that_give_no_number_do_not_take_the_place_of_good_ones() {
     let place = Place::new();
     let run = "pretrain run.yaml --output run --set checkpoint.every=1 --set checkpoint.keep=1";
     place.fine(&format!("{run} --set steps=8"));
-    let good = numbers(&place, "run", 8);
+    let good = place.numbers("run", 8);
     assert_eq!((steps(&place, "run"), standing(&place, "run", 8)), (vec![7, 8], Value::Null));
     // From here on a step that passes breaks the weights, and all after it are skipped.
     for processes in ["", " --processes 2 --threads 1"] {
@@ -41,7 +32,7 @@ fn weights_that_give_no_number_do_not_take_the_place_of_good_ones() {
             "6 steps in a row were skipped, up to step 15\nhint: the last checkpoint is of step 8: ",
         );
         assert_eq!((steps(&place, "run"), standing(&place, "run", 8)), (vec![7, 8], "good".into()));
-        assert!(numbers(&place, "run", 8) == good);
+        assert!(place.numbers("run", 8) == good);
     }
     // With other numbers it goes on as if nothing had been.
     place.fine(run);
@@ -59,13 +50,13 @@ fn a_checkpoint_after_which_all_steps_are_skipped_is_passed_over() {
     place.fine(&format!("{run} --set steps=8"));
     place.fine(&format!("{run} --set steps=9{BREAKS}"));
     assert_eq!((steps(&place, "run"), standing(&place, "run", 9)), (vec![4, 8, 9], Value::Null));
-    let bad = numbers(&place, "run", 9);
+    let bad = place.numbers("run", 9);
     let more = format!("{run} --set steps=40 --set guard.abort=6");
     let hint = "up to step 15\nhint: the checkpoint of step 9 will be passed over for the one before: lower";
     place.fails(&format!("{more} --processes 2 --threads 1"), 1, hint);
     let why = "6 steps in a row were skipped with its weights";
     assert_eq!(standing(&place, "run", 9), serde_json::json!({ "bad": why }));
-    assert!(numbers(&place, "run", 9) == bad);
+    assert!(place.numbers("run", 9) == bad);
     // Who asks for it gets it.
     place.fails(&format!("{more} --set checkpoint.bad=true"), 1, "going on after step 9\n");
     // Nobody else does: neither a run nor who looks for its model.

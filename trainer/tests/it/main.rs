@@ -9,6 +9,7 @@ mod learning;
 mod origin;
 mod others;
 mod place;
+mod saving;
 mod sturdy;
 mod support;
 mod text;

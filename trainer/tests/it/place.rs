@@ -107,6 +107,13 @@ impl Place {
         names.into_iter().map(|name| (name.to_owned(), read(&folder.join(name)))).collect()
     }
 
+    /// The numbers of a checkpoint: what its state says of their worth changes.
+    pub fn numbers(&self, run: &str, step: u64) -> BTreeMap<String, Vec<u8>> {
+        let mut files = self.checkpoint(run, step);
+        files.remove("state.json");
+        files
+    }
+
     /// Runs until a step was told, then sends the process a signal, which finds it some steps on or at
     /// its end.
     pub fn until(&self, run: &str, config: &str, step: u64, signal: &str, options: &str) -> Option<i32> {

@@ -20,7 +20,7 @@ fn a_full_disk_ends_the_run_and_loses_nothing() {
     assert_eq!(place.until("run", "slow.yaml", 2, "-TERM", options), Some(0));
     let before = names(&place, "run/checkpoints");
     let step: u64 = before[0]["step-".len()..].parse().unwrap();
-    let checkpoint = place.checkpoint("run", step);
+    let checkpoint = place.numbers("run", step);
     assert!(before.len() == 1 && step < 16, "{before:?}");
     // There is room for the weights and half of the moments; the write that is too long fails as one
     // to a full disk does.
@@ -42,7 +42,7 @@ fn a_full_disk_ends_the_run_and_loses_nothing() {
     // Not only when the next is due.
     assert!(said.contains(&format!("step {failed}/")) && !said.contains(&format!("step {}/", failed + 8)), "{said}");
     assert_eq!(names(&place, "run/checkpoints"), before);
-    assert!(place.checkpoint("run", step) == checkpoint);
+    assert!(place.numbers("run", step) == checkpoint);
     assert!(!place.path("run/.aside").exists() && !place.path("run/.lock").exists());
     let (_, said) = place.fine(&format!("pretrain slow.yaml --output run{options}"));
     assert!(said.contains(&format!("going on after step {step}")), "{said}");
