@@ -256,7 +256,7 @@ mod tests {
     use crate::yaml;
 
     /// A value for each key that is not its default.
-    const OTHERS: [(&str, &str); 49] = [
+    const OTHERS: [(&str, &str); 50] = [
         ("model.from", "pythia-31m"),
         ("model.vocab_size", "1024"),
         ("model.hidden_size", "256"),
@@ -286,6 +286,7 @@ mod tests {
         ("precision", "bf16"),
         ("scaling.start", "4096"),
         ("scaling.interval", "7"),
+        ("scaling.hysteresis", "2"),
         ("scaling.backoff", "0.25"),
         ("scaling.min", "2"),
         ("optimizer.rate", "0.5"),

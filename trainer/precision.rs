@@ -57,6 +57,10 @@ pub struct ScalingSpec {
     /// 2000.
     #[schemars(extend("unit" = "steps"))]
     pub interval: std::num::NonZeroU64,
+    /// Overflows since it last grew of which this one lowers it, and so does each after it: 2 lets one pass.
+    /// PyTorch's scaler lets none; DeepSpeed's default, and Pythia's, is 2.
+    #[schemars(extend("unit" = "overflows"))]
+    pub hysteresis: std::num::NonZeroU64,
     /// What it is multiplied with after an overflow. PyTorch's and DeepSpeed's alike.
     #[serde(deserialize_with = "bounds::shrinks")]
     #[schemars(extend("lies" = bounds::SHRINKS, "unit" = "×"))]
@@ -69,8 +73,8 @@ pub struct ScalingSpec {
 
 impl Default for ScalingSpec {
     fn default() -> ScalingSpec {
-        let interval = std::num::NonZeroU64::MIN.saturating_add(999);
-        ScalingSpec { start: 65_536.0, interval, backoff: 0.5, min: 1.0 }
+        let one = std::num::NonZeroU64::MIN;
+        ScalingSpec { start: 65_536.0, interval: one.saturating_add(999), hysteresis: one, backoff: 0.5, min: 1.0 }
     }
 }
 
@@ -79,14 +83,23 @@ impl Default for ScalingSpec {
 pub struct LossScale {
     /// As bits, so that it is read as it was written.
     bits: u64,
-    /// Steps without an overflow since it changed.
+    /// Steps without an overflow since it changed or would have.
     since: u64,
+    /// Overflows since it grew that were let pass.
+    #[serde(default, skip_serializing_if = "is_none")]
+    spared: u64,
+}
+
+// What lets none pass says nothing of it.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks with a reference
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl LossScale {
     /// The first one.
     pub fn new(spec: &ScalingSpec) -> LossScale {
-        LossScale { bits: spec.start.max(spec.min).to_bits(), since: 0 }
+        LossScale { bits: spec.start.max(spec.min).to_bits(), since: 0, spared: 0 }
     }
 
     /// What the loss is multiplied with.
@@ -98,9 +111,14 @@ impl LossScale {
     pub fn after(&mut self, overflowed: bool, spec: &ScalingSpec) {
         self.since += 1;
         if overflowed {
-            *self = LossScale { bits: (self.value() * spec.backoff).max(spec.min).to_bits(), since: 0 };
+            self.since = 0;
+            if self.spared + 1 < spec.hysteresis.get() {
+                self.spared += 1;
+            } else {
+                self.bits = (self.value() * spec.backoff).max(spec.min).to_bits();
+            }
         } else if self.since >= spec.interval.get() {
-            *self = LossScale { bits: (self.value() * 2.0).min(HIGHEST_SCALE).to_bits(), since: 0 };
+            *self = LossScale { bits: (self.value() * 2.0).min(HIGHEST_SCALE).to_bits(), since: 0, spared: 0 };
         }
     }
 }
@@ -127,6 +145,68 @@ mod tests {
             count += 1;
         }
         assert!(count == 200 && lowest < 65_536.0 && highest > 65_536.0, "{count} {lowest} {highest}");
+    }
+
+    /// By hand, from what DeepSpeed documents of its dynamic scale: an overflow uses up one of the `hysteresis`
+    /// that are there, the last of them halves the scale and is not used up; `interval` steps after the last
+    /// overflow it doubles, and all are there again.
+    #[test]
+    fn hysteresis_is_deepspeed_s() {
+        // Steps that overflow are capitals; of each step, the scale after it.
+        let two = [
+            ("a", 16),
+            ("B", 16), // one of two is used up
+            ("C", 8),
+            ("D", 4), // the last one stays used up
+            ("e", 4),
+            ("f", 4),
+            ("g", 8), // the third after an overflow: two are there again
+            ("H", 8),
+            ("i", 8),
+            ("j", 8),
+            ("K", 4), // steps that were fine give nothing back
+            ("l", 4),
+            ("m", 4),
+            ("n", 8),
+            ("o", 8),
+            ("p", 8),
+            ("q", 16), // an interval after it grew it grows again
+            ("R", 16),
+            ("s", 16),
+            ("t", 16),
+            ("u", 32), // the one that was let pass begins the count anew
+        ];
+        let three = [
+            ("A", 16),
+            ("B", 16),
+            ("C", 8),
+            ("d", 8),
+            ("E", 4),
+            ("f", 4),
+            ("g", 4),
+            ("h", 8),
+            ("I", 8),
+            ("J", 8),
+            ("K", 4),
+        ];
+        let one = [("A", 8), ("b", 8), ("c", 8), ("d", 16), ("E", 8), ("F", 4), ("g", 4)];
+        for (hysteresis, steps) in [(2, &two[..]), (3, &three), (1, &one)] {
+            let number = |number: u64| std::num::NonZeroU64::new(number).unwrap();
+            let spec = ScalingSpec {
+                start: 16.0,
+                interval: number(3),
+                hysteresis: number(hysteresis),
+                ..ScalingSpec::default()
+            };
+            let mut scale = LossScale::new(&spec);
+            for (step, right) in steps {
+                scale.after(step.chars().all(char::is_uppercase), &spec);
+                assert_eq!(scale.value(), f64::from(*right), "{hysteresis}: {step}");
+                // As a checkpoint has it.
+                scale = serde_json::from_str(&serde_json::to_string(&scale).unwrap()).unwrap();
+            }
+        }
+        assert_eq!(ScalingSpec::default().hysteresis.get(), 1);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn killed_anywhere_it_ends_with_the_same_bits() {
 fn in_sixteen_bits_it_ends_with_the_same_bits() {
     let place = Place::new();
     // A scale that begins too high, and changes all the way.
-    let fp16 = ["precision=fp16", "scaling.start=1073741824", "scaling.interval=3"];
+    let fp16 = ["precision=fp16", "scaling.start=1073741824", "scaling.interval=3", "scaling.hysteresis=2"];
     for set in [&fp16[..], &["precision=bf16"]] {
         let set: String = set.iter().map(|set| format!(" --set {set}")).collect();
         let run = |name: &str| format!("{}{set}", place.path(name).display());
