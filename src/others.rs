@@ -57,10 +57,8 @@ pub fn read(read: &Read, out: &Path) -> Result<Others> {
         if others.contains_key(path) {
             continue;
         }
-        let other = other_at(read, path, out).map_err(|failure| {
-            let word = path.display().to_string();
-            failure.at(read.place_of_word(stage, &word))
-        })?;
+        let other = other_at(read, path, out)
+            .map_err(|failure| failure.at(read.place_of_value(stage, &[&["against", "run"], &["against"]])))?;
         others.insert(path.to_owned(), Arc::new(other));
     }
     Ok(others)

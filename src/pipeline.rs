@@ -2,6 +2,7 @@
 
 mod check;
 mod models;
+mod place;
 mod set;
 #[cfg(test)]
 mod tests;

@@ -29,8 +29,8 @@ pub enum Then {
     /// They go, and their receipts name the other's document.
     #[default]
     Drop,
-    /// They stay, and the signals `other_id`, `other_similarity` and `other_run` name it. Among ours, all
-    /// goes as if the other run were not there.
+    /// They stay, and the signals `other_id`, `other_similarity` and `other_run` name it; where several dedups
+    /// mark a document, the first mark stays. Among ours, all goes as if the other run were not there.
     Mark,
 }
 
@@ -39,6 +39,7 @@ pub enum Then {
 #[serde(deny_unknown_fields)]
 struct AtLength {
     /// The folder of the other run.
+    #[serde(deserialize_with = "folder")]
     run: PathBuf,
     /// What becomes of documents of ours that are alike to one that it kept.
     #[serde(default)]
@@ -78,7 +79,7 @@ impl<'de> Deserialize<'de> for Against {
             }
 
             fn visit_str<E: Error>(self, folder: &str) -> Result<Against, E> {
-                Ok(Against { run: folder.into(), then: Then::Drop })
+                Ok(Against { run: named(folder)?, then: Then::Drop })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Against, A::Error> {
@@ -88,6 +89,17 @@ impl<'de> Deserialize<'de> for Against {
         }
         deserializer.deserialize_any(Reads)
     }
+}
+
+fn named<E: Error>(folder: &str) -> Result<PathBuf, E> {
+    match folder.trim() {
+        "" => Err(E::custom("no folder: give that of a finished run, from the pipeline's file")),
+        _ => Ok(folder.into()),
+    }
+}
+
+fn folder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    named(&String::deserialize(deserializer)?)
 }
 
 /// Where the other run lies is no part of what a stage does; what follows is.
@@ -111,12 +123,12 @@ pub const SIGNALS: [SignalSpec; 3] = [
     SignalSpec {
         name: "other_id",
         kind: SignalKind::Text,
-        about: "with `against: { then: mark }`, the document of another run that it is alike",
+        about: "with `against: { then: mark }`, the document of another run that it is alike; of several dedups that mark it the first one's",
     },
     SignalSpec {
         name: "other_similarity",
         kind: SignalKind::Number,
-        about: "how alike the two are, from 0 to 1, and 1 where what the dedup compares is equal; null if nobody has compared them",
+        about: "how alike the two are, from 0 to 1, and 1 where what the dedup compares is equal (a text, a key, for `crawl_dedup` by `url` an address, whatever the texts); null if nobody has compared them",
     },
     SignalSpec { name: "other_run", kind: SignalKind::Text, about: "the other run's folder, as the pipeline gives it" },
 ];
@@ -138,6 +150,9 @@ fn a_run_is_named_by_its_folder_alone_or_at_length() {
     for wrong in ["{ against: { then: mark } }", "{ against: { run: a, then: keep } }", "{ against: { run: a, b: c } }"]
     {
         assert!(read(wrong).is_err(), "{wrong}");
+    }
+    for empty in ["{ against: \"\" }", "{ against: { run: '  ' } }"] {
+        assert!(read(empty).unwrap_err().to_string().contains("no folder"), "{empty}");
     }
     assert!(read("{ against: [a] }").unwrap_err().to_string().contains("the folder of another run"));
 }

@@ -4,6 +4,7 @@ use corpus::{SignalKind, SignalSpec};
 use serde_saphyr::Spanned;
 use stages::{Kind, StageSpec, Variable};
 
+use super::place::Within;
 use super::{Read, closest};
 use crate::failure::{Failure, Place, Result};
 
@@ -161,14 +162,13 @@ impl Read {
 
     /// Where a word stands within a stage, or the stage itself.
     pub fn place_of_word(&self, stage: &Spanned<StageSpec>, word: &str) -> Place {
-        let whole = self.place(stage);
-        for (index, line) in self.text.lines().enumerate().skip(whole.line - 1).take(50) {
-            if let Some(at) = line.find(word) {
-                let column = line[..at].chars().count() + 1;
-                let width = word.chars().count();
-                return Place { line: index + 1, column, width, text: line.to_owned(), ..whole };
-            }
-        }
-        whole
+        Within::new(&self.text, self.place(stage)).word(word)
+    }
+
+    /// Where the value of an option of a stage stands, or the stage itself: of several ways to write it the
+    /// first that is there, each with the names of the options that it lies in.
+    pub fn place_of_value(&self, stage: &Spanned<StageSpec>, ways: &[&[&str]]) -> Place {
+        let within = Within::new(&self.text, self.place(stage));
+        ways.iter().find_map(|options| within.value(options)).unwrap_or_else(|| self.place(stage))
     }
 }

@@ -201,6 +201,20 @@ fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
     folder.pipeline("p.yaml", "exact_dedup: { against: other }");
     let said = folder.ends("build p.yaml --input raw --output out", 64);
     assert!(said.err.contains("there is no folder") && said.err.contains("p.yaml:"), "{}", said.err);
+    // At the value, not at its letters wherever they stand first.
+    for (stage, value) in [
+        ("exact_dedup: { against: a }", "a }"),
+        ("exact_dedup: { against: { then: mark, run: a } }", "a }"),
+        ("exact_dedup: { against: \"\" }", "\"\""),
+    ] {
+        let line = format!("  - {stage}");
+        fs::write(folder.path("p.yaml"), format!("slices:\n  c4: {{}}\nstages:\n{line}\n")).unwrap();
+        let said = folder.ends("build p.yaml --input raw --output out", 64);
+        let column = line.rfind(value).unwrap() + 1;
+        assert!(said.err.contains(&format!("p.yaml:4:{column}\n")), "{stage}: {}", said.err);
+        assert!(said.err.contains("no folder"), "{stage}: {}", said.err);
+    }
+    folder.pipeline("p.yaml", "exact_dedup: { against: other }");
     fs::create_dir(folder.path("other")).unwrap();
     let said = folder.ends("build p.yaml --input raw --output out", 64);
     assert!(said.err.contains("no catalog in") && said.err.contains("against: other"), "{}", said.err);
