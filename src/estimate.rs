@@ -16,7 +16,7 @@ use sources::{Limits, Record, Sink, Source};
 
 use crate::execute::passes::execute;
 use crate::failure::{Code, Failure, Result};
-use crate::metrics::Cost;
+use crate::metrics::{Cost, peak_memory};
 use crate::plan::{Plan, Records};
 use crate::prepare::Prepared;
 use crate::report::{Ran, duration, table};
@@ -145,7 +145,9 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let weighed: f64 = scales.iter().zip(&texts).map(|(scale, text)| scale * text).sum();
     let scale = weighed / texts.iter().sum::<f64>().max(1.0);
     let scaled = |value: f64| value * scale;
-    let dedups = dedups::estimate(&sample, plan, &store, &scales)?;
+    // What the sample's own documents took when they were sketched, and read after a dedup.
+    let each = |label: &str| spent.cost.get(label).copied().unwrap_or(0.0) / (sample_bytes as f64).max(1.0);
+    let dedups = dedups::estimate(&sample, plan, &store, &scales, each("sketch") + each("read again"), &spent.cost)?;
     // What a dedup costs grows otherwise than the text, and a sample hardly shows it.
     let mut cost: Cost = spent
         .cost
@@ -186,6 +188,8 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
         filed = filed.max(state.1);
     }
     let peak = peak.max(resident() as f64 + judging as f64);
+    // The sample is a run itself: what it held, any that is larger holds.
+    let peak = peak.max(peak_memory() as f64);
     let between = dedups.iter().map(|dedup| dedup.memory).max().unwrap_or(0);
     let mut texts = 0;
     for name in store.list("between")?.iter().filter(|name| name.ends_with(".parquet")) {
@@ -294,9 +298,6 @@ fn look(source: &dyn Source, file: &RawFile, limits: Limits, text: u64) -> Resul
     }
     impl Sink for Looking {
         fn record(&mut self, record: Record) -> sources::Result<()> {
-            if self.looked.text >= self.wanted {
-                return Err(sources::Error::Stopped);
-            }
             self.looked.records += 1;
             let bytes = match record {
                 Record::Document(document) => document.read_bytes(),
@@ -304,7 +305,11 @@ fn look(source: &dyn Source, file: &RawFile, limits: Limits, text: u64) -> Resul
             };
             self.looked.text += bytes;
             self.looked.longest = self.looked.longest.max(bytes);
-            Ok(())
+            // Now, not at the next one: its raw bytes would count, and its text not.
+            match self.looked.text >= self.wanted {
+                true => Err(sources::Error::Stopped),
+                false => Ok(()),
+            }
         }
 
         fn finished(&mut self, _: RawRead) -> sources::Result<()> {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use corpus::Digest;
 use corpus::catalog::{CATALOG, SliceEntry};
 use corpus::store::Store;
 use corpus::table::DocumentReader;
+use corpus::{Digest, Tally};
 
 use crate::failure::{Code, Failure, Result};
 use crate::pipeline::Read;
@@ -41,6 +41,9 @@ pub struct Part {
     pub digest: Digest,
     /// Which raw files its documents are from.
     pub files: Range<usize>,
+    /// How many documents it has, and bytes of their texts as they were read: its part, by length, of all that
+    /// its slice kept.
+    pub kept: Tally,
 }
 
 /// Reads the catalogs of all runs that stages are held against. One that is missing, unfinished or
@@ -102,6 +105,7 @@ impl Other {
         let first = self.files.len();
         self.files.extend(slice.inputs.iter().map(|read| (read.name.clone(), read.records)));
         let mut from = first;
+        let all: u64 = slice.documents.iter().map(|output| output.bytes).sum();
         let parts = self.parts.len();
         for output in &slice.documents {
             let path = self.folder.join(&output.name);
@@ -121,7 +125,16 @@ impl Other {
                 last.files.end = at;
             }
             let files = at..self.files.len();
-            self.parts.push(Part { name: output.name.clone(), bytes: output.bytes, digest: output.digest, files });
+            let share = |of: u64| (of as f64 * output.bytes as f64 / all.max(1) as f64).ceil() as u64;
+            let kept = slice.counts.kept;
+            let kept = Tally { documents: share(kept.documents), bytes: share(kept.bytes) };
+            self.parts.push(Part {
+                name: output.name.clone(),
+                bytes: output.bytes,
+                digest: output.digest,
+                files,
+                kept,
+            });
             from = at + 1;
         }
         Ok(())

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use corpus::catalog::{ModelEntry, TokenizerEntry};
 use corpus::manifest::RawRead;
-use corpus::{Digest, DocumentId, RawFile, SignalSpec};
+use corpus::{Digest, DocumentId, RawFile, SignalSpec, Tally};
 use sources::{Limits, Record, Sink, Source, SourceSpec};
 use stages::{Guard, Kind, Rank, StageSpec};
 
@@ -119,6 +119,8 @@ pub struct Reference {
     pub files: Range<usize>,
     /// Records in these.
     pub records: Vec<u64>,
+    /// About how many documents it has, and bytes of their texts.
+    pub kept: Tally,
 }
 
 impl Reference {
@@ -332,6 +334,7 @@ impl Plan {
                 catalog: other.digest,
                 files: first + part.files.start..first + part.files.end,
                 records: other.files[part.files.clone()].iter().map(|(_, records)| *records).collect(),
+                kept: part.kept,
             }));
             places.insert(path.clone(), from..self.references.len());
             self.runs.push((first..self.raw_files.len(), path.display().to_string().into()));
@@ -356,6 +359,15 @@ impl Plan {
     /// Records of the other run that a dedup is held against.
     pub fn records_of_others(&self, group: usize) -> u64 {
         self.references[self.groups[group].references.clone()].iter().flat_map(|part| &part.records).sum()
+    }
+
+    /// About what the other run kept that a dedup is held against.
+    pub fn kept_by_others(&self, group: usize) -> Tally {
+        let parts = &self.references[self.groups[group].references.clone()];
+        parts.iter().fold(Tally::default(), |all, part| Tally {
+            documents: all.documents + part.kept.documents,
+            bytes: all.bytes + part.kept.bytes,
+        })
     }
 
     fn add_slice(

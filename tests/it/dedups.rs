@@ -195,6 +195,28 @@ fn what_another_run_has_goes_and_the_receipt_names_its_document() {
 }
 
 #[test]
+fn an_estimate_counts_what_another_run_has() {
+    let folder = folder();
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input raw --output other");
+    let dedup = |stage: &str| {
+        folder.pipeline("p.yaml", stage);
+        let said = folder.fine("plan p.yaml --input raw --output out --json");
+        let json: serde_json::Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
+        let dedup = json["estimate"]["dedups"][0].clone();
+        ["documents", "sketches", "disk"].map(|of| dedup[of].as_u64().unwrap())
+    };
+    let kept = folder.catalog("other")["slices"]["c4"]["counts"]["kept"]["documents"].as_u64().unwrap();
+    let [alone, alone_sketches, alone_disk] = dedup("minhash_dedup: {}");
+    let [both, sketches, disk] = dedup("minhash_dedup: { against: other }");
+    assert!(
+        (both - alone).abs_diff(kept) <= 6 && sketches.abs_diff(2 * alone_sketches) < sketches / 20,
+        "{both} {alone} {kept}"
+    );
+    assert!(disk > alone_disk * 3 / 2, "{disk} {alone_disk}");
+}
+
+#[test]
 fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
     let folder = Folder::new();
     folder.write("raw/a.json", crate::support::record("One text."));
