@@ -7,12 +7,22 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
+
 use crate::failure::{Code, Failure, Result};
 
 /// How long a process waits for the others to come.
 const GATHERING: Duration = Duration::from_secs(300);
 /// How long it waits for the next word of one that came: longer than evaluating or writing takes.
 const SILENCE: Duration = Duration::from_secs(3600);
+/// How long a host may give no sign of life, its power or its network being lost: the system asks after a minute, then
+/// every ten seconds, and what is sent must arrive by then. A process that computes for longer is not taken for
+/// dead: its host answers for it.
+const LOST_AFTER: Duration = Duration::from_secs(120);
+/// How long a line is silent before the system asks.
+const ASKS_AFTER: Duration = Duration::from_secs(60);
+/// How often it asks then.
+const ASKS_EVERY: Duration = Duration::from_secs(10);
 /// How long it takes, at most, to tell another why it ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Stands where the length of a message stands, before the rank of a process that was lost.
@@ -224,24 +234,25 @@ impl Tcp {
         let Some(stream) = self.peers.get_mut(other).and_then(Option::as_mut) else {
             return Err(Failure::new(Code::Failed, format!("process {rank} has no line to process {other}")));
         };
-        // One speaks while the other listens, so that neither waits for room on the way.
+        // One speaks while the other listens, so that neither waits for room on the way. It first says that
+        // it listens: what is sent to one that still computes would find no room, and after a while the
+        // system would take that for a lost host.
         if rank > other {
+            if let Some(lost) = say(stream, b"", other)? {
+                return Ok(lost);
+            }
             let theirs = hear(stream, other)?;
             if let Heard::Bytes(_) = theirs {
                 put(stream, own, other)?;
             }
             return Ok(theirs);
         }
-        match put(stream, own, other) {
-            Ok(()) => hear(stream, other),
-            // It listens no more; what it said last may still be there.
-            Err(failure) => {
-                let _ = stream.set_read_timeout(Some(FAREWELL));
-                match hear(stream, other) {
-                    Ok(Heard::Lost(lost)) => Ok(Heard::Lost(lost)),
-                    _ => Err(failure),
-                }
-            }
+        if let Heard::Lost(lost) = hear(stream, other)? {
+            return Ok(Heard::Lost(lost));
+        }
+        match say(stream, own, other)? {
+            Some(lost) => Ok(lost),
+            None => hear(stream, other),
         }
     }
 
@@ -271,9 +282,13 @@ fn cannot(action: &'static str, other: usize) -> impl FnOnce(std::io::Error) -> 
             std::io::ErrorKind::UnexpectedEof
             | std::io::ErrorKind::ConnectionReset
             | std::io::ErrorKind::BrokenPipe => "it is gone".to_owned(),
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
-                format!("it said nothing for {} minutes", SILENCE.as_secs() / 60)
+            // The system gave the line up.
+            std::io::ErrorKind::TimedOut
+            | std::io::ErrorKind::HostUnreachable
+            | std::io::ErrorKind::NetworkUnreachable => {
+                format!("its host gave no sign of life for {} s", LOST_AFTER.as_secs())
             }
+            std::io::ErrorKind::WouldBlock => format!("it said nothing for {} minutes", SILENCE.as_secs() / 60),
             _ => error.to_string(),
         };
         Failure::new(Code::Failed, format!("cannot {action} process {other}: {why}"))
@@ -325,12 +340,29 @@ fn ready(stream: TcpStream) -> std::io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(SILENCE))?;
     stream.set_write_timeout(Some(SILENCE))?;
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, ASKS_AFTER)?;
+    sockopt::set_tcp_keepintvl(&stream, ASKS_EVERY)?;
+    let times = (LOST_AFTER - ASKS_AFTER).as_secs() / ASKS_EVERY.as_secs();
+    sockopt::set_tcp_keepcnt(&stream, times as u32)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(&stream, LOST_AFTER.as_millis() as u32)?;
     Ok(stream)
 }
 
 fn put(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<()> {
     let sent = stream.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| stream.write_all(bytes));
     sent.map_err(cannot("speak to", other))
+}
+
+/// Sends, or hears why the other listens no more: what it said last may still be there.
+fn say(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<Option<Heard>> {
+    let Err(failure) = put(stream, bytes, other) else { return Ok(None) };
+    let _ = stream.set_read_timeout(Some(FAREWELL));
+    match hear(stream, other) {
+        Ok(Heard::Lost(lost)) => Ok(Some(Heard::Lost(lost))),
+        _ => Err(failure),
+    }
 }
 
 fn take(stream: &mut TcpStream, other: usize) -> Result<Vec<u8>> {
@@ -394,6 +426,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn hosts_that_vanish_are_asked_for() {
+        let port = free_port();
+        std::thread::scope(|scope| {
+            for rank in 0..2 {
+                scope.spawn(move || {
+                    let comm = Tcp::connect(&world(rank, 2, port)).unwrap();
+                    let line = comm.peers[1 - rank].as_ref().unwrap();
+                    let (idle, every) = (sockopt::tcp_keepidle(line).unwrap(), sockopt::tcp_keepintvl(line).unwrap());
+                    assert!(sockopt::socket_keepalive(line).unwrap());
+                    assert_eq!(idle + every * sockopt::tcp_keepcnt(line).unwrap(), LOST_AFTER);
+                    #[cfg(target_os = "linux")]
+                    assert_eq!(sockopt::tcp_user_timeout(line).unwrap(), LOST_AFTER.as_millis() as u32);
+                });
+            }
+        });
     }
 
     #[test]
