@@ -1,5 +1,6 @@
 //! What may be typed: parsing only validates, nothing here touches the world.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -299,12 +300,10 @@ pub struct DoctorArgs {
 pub struct TrainArgs {
     /// The run's folder, with its catalog
     pub run: PathBuf,
-    /// What is trained, in YAML: `redpajama-train pretrain --help` tells more. Without it one that fits
-    /// the run is proposed
-    pub config: Option<PathBuf>,
-    /// Options of `redpajama-train pretrain`, such as `--output runs/first --set steps=100`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<String>,
+    /// What is trained, in YAML, and options of `redpajama-train pretrain`, whose `--help` tells more:
+    /// `run.yaml --output runs/first --set steps=100`. Without the YAML one that fits the run is proposed
+    #[arg(value_name = "CONFIG|OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<OsString>,
 }
 
 /// `train-tokenizer`.

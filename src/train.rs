@@ -21,13 +21,10 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     // It is built and installed beside this program; elsewhere it may be on the path.
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
     let program = beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
-    let error = Command::new(&program)
-        .arg("pretrain")
-        .args(&args.config)
-        .arg("--set")
-        .arg(format!("data.from={}", args.run.display()))
-        .args(&args.rest)
-        .exec();
+    // As JSON, which is YAML, whatever the folder's name.
+    let from = serde_json::Value::from(args.run.to_string_lossy());
+    let error =
+        Command::new(&program).arg("pretrain").arg("--set").arg(format!("data.from={from}")).args(&args.rest).exec();
     Err(Failure::io("cannot start", &program)(error)
         .hint("it is built with `cargo build --release --workspace`: put it beside `redpajama` or on the PATH"))
 }

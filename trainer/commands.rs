@@ -16,11 +16,12 @@ use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
 use crate::learner::Learner;
 use crate::libraries;
+use crate::memory::{self, Needs, Place};
 use crate::model::Model;
 use crate::plot::Form;
 use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
-use crate::report::{bytes, duration, number, rounded, say};
-use crate::spec::{ModelSpec, RunPlan, RunSpec};
+use crate::report::{bytes, duration, flop, number, rounded, say};
+use crate::spec::{ModelSpec, RunSpec};
 use crate::tensors::Stored;
 use crate::utilization::{CONVENTION, Operations, Peak, REACHED};
 use crate::weights::{Weights, mix, start};
@@ -78,72 +79,48 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     write(&args.output, &export)
 }
 
-/// Bytes that a run needs.
-struct Needs {
-    weights: u64,
-    rounded: u64,
-    gradients: u64,
-    moments: u64,
-    activations: u64,
-}
-
-impl Needs {
-    /// Of each of so many processes.
-    fn of(plan: &RunPlan, processes: u64) -> Needs {
-        let config = &plan.spec.model.config;
-        let own = config.parameters() * 4;
-        // In 16 bits a step computes with rounded copies of the weights; the CPU holds them in f32.
-        let rounded = if plan.spec.precision == Precision::F32 { 0 } else { own };
-        // The tree of sums holds one gradient for each of its levels, and the one that grows.
-        let copies = u64::from((plan.leaves() / processes).max(1).trailing_zeros()) + 1;
-        let (d, ff) = (config.hidden_size as u64, config.intermediate_size as u64);
-        let (layers, heads) = (config.num_hidden_layers as u64, config.num_attention_heads as u64);
-        let rows = plan.micro * plan.time as u64;
-        let middle = if config.use_parallel_residual { 0 } else { d };
-        let saved = 6 * d + middle + 2 * ff + heads + 4;
-        let flow = 7 * d + ff;
-        let logits = rows.min(512) * config.vocab_size as u64;
-        let activations = 4 * (rows * (layers * (saved + d) + d + flow + d + 8) + logits);
-        Needs { weights: own, rounded, gradients: own * copies, moments: (2 * own).div_ceil(processes), activations }
-    }
-
-    fn all(&self) -> u64 {
-        self.weights + self.rounded + self.gradients + self.moments + self.activations
-    }
-}
-
 /// What a run would take.
 pub fn plan(args: &PretrainArgs) -> Result<String> {
     let plan = plan_of(args.config("plan")?, &args.set)?;
     let config = &plan.spec.model.config;
     let processes = args.processes.unwrap_or(1);
     check_processes(&plan, usize::from(processes))?;
-    let needs = Needs::of(&plan, u64::from(processes));
-    let row = |name: &str, value: u64| format!("{name:<14}{:>12}\n", bytes(value as f64));
+    let place = Place { processes: u64::from(processes), beside: u64::from(processes), first: true };
+    let needs = Needs::of(&plan, place.processes);
+    let row = |name: &str, value: u64| format!("{name:<14}{:>12}", bytes(value as f64));
     let mut text = String::new();
     for (name, value) in [
-        ("weights", needs.weights + needs.rounded),
+        ("weights", needs.weights),
         ("gradients", needs.gradients),
         ("moments", needs.moments),
         ("activations", needs.activations),
-        ("memory", needs.all()),
-        ("a checkpoint", 3 * needs.weights),
+        ("exchange", needs.exchange),
+        ("memory", needs.step()),
+        ("a checkpoint", needs.checkpoint),
     ] {
-        text += &row(name, value);
+        if value > 0 {
+            text += &format!("{}\n", row(name, value));
+        }
     }
-    let many = if processes > 1 { format!("each of {processes} processes needs this memory, ") } else { String::new() };
-    text += &format!("{many}the first a checkpoint's more while it writes one\n");
+    let many = if processes > 1 { format!("of {processes} processes, ") } else { String::new() };
+    text += &format!("{}, {many}while a checkpoint is written\n", row("at most", needs.most(place.beside, true)));
+    if let Some(available) = memory::available(Path::new("/")) {
+        text += &format!("{}, of {}\n", row("available", available.bytes), available.of);
+        if let Err(failure) = memory::check(&plan, place, &available) {
+            text += &format!("{}; {}\n", failure.message, failure.hint.unwrap_or_default());
+        }
+    }
     if let Some(preset) = plan.spec.model.preset {
         text += &format!("{}: {}\n", preset.name, preset.source);
     }
     let operations = Operations::of(config, plan.time);
     let tokens = plan.steps as f64 * plan.step_tokens() as f64;
     text += &format!(
-        "{} parameters, {} steps, {} tokens; {}FLOP a token ({CONVENTION}), {:.2e} FLOP in all\n",
+        "{} parameters, {} steps, {} tokens; {} a token ({CONVENTION}), {:.2e} FLOP in all\n",
         number(config.parameters()),
         number(plan.steps),
         rounded(tokens),
-        rounded(operations.counted),
+        flop(operations.counted),
         operations.counted * tokens
     );
     let peak = Peak::of(&plan, &cpu::<f32>(args.threads, Precision::F32)?, 1);
@@ -222,12 +199,12 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
     let peak = Peak::of(&plan, learner.model().device(), 1);
     let used = peak.utilization(operations, speed);
     Ok(format!(
-        "{}: {batch} x {sequence} tokens a step on {threads} threads, {}: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {} tokens/CPU-s, {}FLOP/s\n{}, of {}\n",
+        "{}: {batch} x {sequence} tokens a step on {threads} threads, {}: {seconds:.3} s a step, {cpu_time:.3} s of CPU, {} tokens/s, {} tokens/CPU-s, {}/s\n{}, of {}\n",
         args.model,
         args.precision.name(),
         rounded(speed),
         rounded(rows as f64 / cpu_time),
-        rounded(operations.counted * speed),
+        flop(operations.counted * speed),
         used.told(),
         peak.told(),
     ))
@@ -256,7 +233,7 @@ pub fn doctor() -> Result<String> {
         }
     }
     let device = cpu::<f32>(None, Precision::F32)?;
-    text += &format!("peak         {}FLOP/s of products of f32 matrices, measured\n", rounded(device.peak()));
+    text += &format!("peak         {}/s of products of f32 matrices, measured\n", flop(device.peak()));
     text += "devices      cpu (f32; rounding as bf16 and fp16 do)\n";
     text += "             this version computes on the CPU: the `cuda` device is not built yet\n";
     let folders = libraries::folders(&|name| std::env::var_os(name), Path::new("/"));

@@ -37,6 +37,9 @@ pub struct Config {
     pub hidden_act: Gelu,
     /// The token that ends a document.
     pub eos_token_id: u32,
+    /// Others that end what is generated, where a `config.json` lists several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_ends: Vec<u32>,
 }
 
 /// A model by its name, and what is published of how it was trained.
@@ -137,6 +140,7 @@ impl Preset {
             layer_norm_eps: 1e-5,
             hidden_act: Gelu::Tanh,
             eos_token_id: 0,
+            other_ends: Vec::new(),
         }
     }
 }
@@ -198,7 +202,15 @@ struct File {
     hidden_act: Option<String>,
     attention_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
-    eos_token_id: Option<u32>,
+    eos_token_id: Option<Ends>,
+}
+
+/// The token that ends a document, or several.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "eos_token_id is neither a token nor a list of tokens")]
+enum Ends {
+    One(u32),
+    Several(Vec<u32>),
 }
 
 #[derive(Deserialize)]
@@ -219,6 +231,16 @@ impl Config {
     /// How many numbers its weights are.
     pub fn parameters(&self) -> u64 {
         crate::weights::specs(self).iter().map(|spec| spec.count() as u64).sum()
+    }
+
+    /// All tokens that end what is generated.
+    pub fn ends(&self) -> impl Iterator<Item = u32> {
+        std::iter::once(self.eos_token_id).chain(self.other_ends.iter().copied())
+    }
+
+    /// They, as Hugging Face's files have them.
+    pub fn ends_json(&self) -> Value {
+        if self.other_ends.is_empty() { json!(self.eos_token_id) } else { json!(self.ends().collect::<Vec<_>>()) }
     }
 
     /// Reads `config.json`, or the one in a folder.
@@ -245,6 +267,14 @@ impl Config {
         let Some(hidden_act) = bend::of(act) else {
             return Err(said(format!("hidden_act `{act}`")).hint("known are gelu, gelu_new and gelu_pytorch_tanh"));
         };
+        let ends = match file.eos_token_id {
+            None => vec![0],
+            Some(Ends::One(token)) => vec![token],
+            Some(Ends::Several(tokens)) => tokens,
+        };
+        let Some((eos_token_id, other_ends)) = ends.split_first() else {
+            return Err(said("eos_token_id is a list of no token".into()).hint("name the one that ends a document"));
+        };
         let config = Config {
             vocab_size: file.vocab_size,
             hidden_size: file.hidden_size,
@@ -261,7 +291,8 @@ impl Config {
                 .unwrap_or(10_000.0),
             layer_norm_eps: file.layer_norm_eps.unwrap_or(1e-5),
             hidden_act,
-            eos_token_id: file.eos_token_id.unwrap_or(0),
+            eos_token_id: *eos_token_id,
+            other_ends: other_ends.to_vec(),
         };
         config.check().map_err(said)?;
         Ok(config)
@@ -297,8 +328,8 @@ impl Config {
         if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
             return Err(format!("layer_norm_eps is {}", self.layer_norm_eps));
         }
-        if self.eos_token_id as usize >= self.vocab_size {
-            return Err(format!("eos_token_id {} is not below vocab_size {}", self.eos_token_id, self.vocab_size));
+        if let Some(end) = self.ends().find(|end| *end as usize >= self.vocab_size) {
+            return Err(format!("eos_token_id {end} is not below vocab_size {}", self.vocab_size));
         }
         Ok(())
     }
@@ -312,7 +343,7 @@ impl Config {
             "bos_token_id": self.eos_token_id,
             "classifier_dropout": 0.1,
             "dtype": dtype,
-            "eos_token_id": self.eos_token_id,
+            "eos_token_id": self.ends_json(),
             "hidden_act": bend::name(self.hidden_act),
             "hidden_dropout": 0.0,
             "hidden_size": self.hidden_size,
@@ -389,6 +420,21 @@ mod tests {
     }
 
     #[test]
+    fn several_tokens_may_end_a_text() {
+        let mut json = Preset::find("pythia-14m").unwrap().config().to_json("float32");
+        json["eos_token_id"] = json!([3, 0, 7]);
+        let config = read(&json.to_string()).unwrap();
+        assert_eq!((config.eos_token_id, config.ends().collect::<Vec<_>>()), (3, vec![3, 0, 7]));
+        let written = config.to_json("float32");
+        assert_eq!((&written["bos_token_id"], &written["eos_token_id"]), (&json!(3), &json!([3, 0, 7])));
+        assert_eq!(read(&written.to_string()).unwrap(), config);
+        for (given, end) in [(Value::Null, 0), (json!([5]), 5)] {
+            json["eos_token_id"] = given;
+            assert_eq!(read(&json.to_string()).unwrap().ends().collect::<Vec<_>>(), [end]);
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
         let good = Preset::find("pythia-14m").unwrap().config().to_json("float32");
         for (key, value, word) in [
@@ -401,6 +447,9 @@ mod tests {
             ("rope_scaling", json!({"type": "linear"}), "scaled"),
             ("rope_parameters", json!({"partial_rotary_factor": 0.1}), "even"),
             ("eos_token_id", json!(60_000), "eos_token_id"),
+            ("eos_token_id", json!([0, 60_000]), "eos_token_id 60000"),
+            ("eos_token_id", json!([]), "a list of no token"),
+            ("eos_token_id", json!("0"), "neither a token nor a list of tokens"),
             ("hidden_size", json!("big"), "invalid type"),
         ] {
             let mut changed = good.clone();

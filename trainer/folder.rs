@@ -150,8 +150,8 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
     if let Some(tokenizer) = &export.tokenizer {
         put_tokenizer(store, tokenizer, export.config)?;
     }
-    let end = export.config.eos_token_id;
-    put("generation_config.json", &json!({"_from_model_config": true, "bos_token_id": end, "eos_token_id": end}))?;
+    let (end, ends) = (export.config.eos_token_id, export.config.ends_json());
+    put("generation_config.json", &json!({"_from_model_config": true, "bos_token_id": end, "eos_token_id": ends}))?;
     put("config.json", &export.config.to_json(export.stored.name()))?;
     Ok(())
 }
@@ -237,6 +237,56 @@ mod tests {
             assert_eq!(read_config, config);
             assert!(read.iter().eq(weights.iter()));
         }
+    }
+
+    /// Files of years ago carry masks and angles beside the weights, whatever their type.
+    #[test]
+    fn tensors_that_old_files_have_besides_are_ignored() {
+        use safetensors::tensor::{Dtype, TensorView, serialize};
+
+        let config = small();
+        let weights = start::<f32>(&config, 3);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let export =
+            Export { config: &config, weights: &weights, stored: Stored::F16, file_bytes: u64::MAX, tokenizer: None };
+        write(&store, &export).unwrap();
+        let own = store.read(WEIGHTS).unwrap();
+        let known = safetensors::SafeTensors::deserialize(&own).unwrap();
+        for odd in [Dtype::BOOL, Dtype::U8, Dtype::I64, Dtype::F32, Dtype::BF16, Dtype::F8_E4M3] {
+            let zeros = vec![0; 1024];
+            let view = |shape: &[usize]| {
+                let bytes = shape.iter().product::<usize>() * odd.bitsize() / 8;
+                TensorView::new(odd, shape.to_vec(), &zeros[..bytes]).unwrap()
+            };
+            let mut tensors: Vec<(String, TensorView<'_>)> =
+                known.tensors().into_iter().map(|(name, view)| (name.clone(), view)).collect();
+            for layer in 0..2 {
+                for (name, shape) in [("bias", &[1, 1, 8, 8][..]), ("masked_bias", &[]), ("rotary_emb.inv_freq", &[4])]
+                {
+                    tensors.push((format!("gpt_neox.layers.{layer}.attention.{name}"), view(shape)));
+                }
+            }
+            std::fs::write(store.path(WEIGHTS), serialize(tensors, None).unwrap()).unwrap();
+            let (read_config, read) = read::<f32>(folder.path()).unwrap_or_else(|failure| panic!("{odd:?}: {failure}"));
+            assert_eq!(read_config, config);
+            let rounded = |number: &f32| half::f16::from_f32(*number).to_f32();
+            assert!(
+                read.iter().zip(weights.iter()).all(|(got, right)| got.iter().copied().eq(right.iter().map(rounded)))
+            );
+        }
+        // As a weight such a type is none.
+        let name = "gpt_neox.final_layer_norm.bias";
+        let bytes = [0; 8];
+        let tensors = known.tensors().into_iter().map(|(known, view)| {
+            (known.clone(), if known == name { TensorView::new(Dtype::U8, vec![8], &bytes).unwrap() } else { view })
+        });
+        std::fs::write(store.path(WEIGHTS), serialize(tensors, None).unwrap()).unwrap();
+        let failure = read::<f32>(folder.path()).unwrap_err().to_string();
+        assert!(
+            failure.contains("model.safetensors") && failure.contains(&format!("`{name}` is of type U8")),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) 
         let mut logits = first.clone();
         for number in 0..tokens {
             let token = choice.choose(&logits, number as u64);
-            if token == config.eos_token_id {
+            if config.ends().any(|end| end == token) {
                 break;
             }
             all += 1;

@@ -21,6 +21,7 @@ pub mod generate;
 pub mod keys;
 pub mod learner;
 pub mod libraries;
+pub mod memory;
 pub mod model;
 pub mod origin;
 pub mod past;

@@ -14,7 +14,7 @@ use crate::device::{Device, Gelu, Heads, Into, Precision, Rotary, Shape};
 use crate::weights::{Block, Weights};
 
 /// Rows of logits that are there at once: with a vocabulary of 50,432 they are 100 MB in `f32`.
-const LOGIT_ROWS: usize = 512;
+pub(crate) const LOGIT_ROWS: usize = 512;
 
 /// A model of one configuration on one device; its weights are kept beside it.
 pub struct Model<'d, D: Device> {

@@ -19,6 +19,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::first;
 use crate::folder;
 use crate::learner::Learner;
+use crate::memory::{self, Place};
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::report::{self, Metrics, say};
@@ -47,6 +48,9 @@ pub struct PretrainArgs {
     /// depend on it. (Without it a launcher's environment is asked: torchrun, Slurm, LSF, Kubernetes.)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: Option<u16>,
+    /// Start although the run needs more memory than this machine has
+    #[arg(long)]
+    pub overcommit: bool,
 }
 
 impl PretrainArgs {
@@ -54,13 +58,16 @@ impl PretrainArgs {
     pub(crate) fn config(&self, command: &str) -> Result<&Path> {
         match &self.config {
             Some(config) => Ok(config),
-            None => Err(first::missing(command, &self.set)?),
+            None => Err(first::missing(command, &self.set, self.output.as_deref())?),
         }
     }
 }
 
 /// Reads the YAML of a run.
 pub fn plan_of(config: &Path, set: &[String]) -> Result<RunPlan> {
+    if config.is_dir() {
+        return Err(first::no_file(config));
+    }
     let bytes = std::fs::read(config).map_err(Failure::io("cannot read", config))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -143,12 +150,26 @@ impl Others {
 pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let plan = plan_of(args.config("pretrain")?, &args.set)?;
     let launched = World::from_environment(&|name: &str| std::env::var(name).ok())?;
+    let fits = |place: Place| match memory::available(Path::new("/")) {
+        Some(available) if !args.overcommit => memory::check(&plan, place, &available),
+        _ => Ok(()),
+    };
     match (launched, args.processes.unwrap_or(1)) {
-        (Some(world), _) => process(args, &plan, Box::new(Tcp::connect(&world)?), 1),
-        (None, 1) => process(args, &plan, Box::new(Solo), 1),
+        (Some(world), own) => {
+            // torchrun says how many it starts on this machine, `--processes` too; others do not.
+            let beside =
+                std::env::var("LOCAL_WORLD_SIZE").ok().and_then(|word| word.parse().ok()).unwrap_or(own).max(1);
+            fits(Place { processes: world.size as u64, beside: u64::from(beside), first: world.rank == 0 })?;
+            process(args, &plan, Box::new(Tcp::connect(&world)?), 1)
+        }
+        (None, 1) => {
+            fits(Place { processes: 1, beside: 1, first: true })?;
+            process(args, &plan, Box::new(Solo), 1)
+        }
         (None, size) => {
             // Found out here, not by every one of them.
             check_processes(&plan, usize::from(size))?;
+            fits(Place { processes: u64::from(size), beside: u64::from(size), first: true })?;
             let (mut others, world) = Others::start(size)?;
             let ended = Tcp::connect(&world).and_then(|comm| process(args, &plan, Box::new(comm), size));
             others.end(ended.is_err());
@@ -277,7 +298,7 @@ fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<Option<PathBuf>> {
         }
     }
     let (theirs, own) = (entry.end_of_document, plan.spec.model.config.eos_token_id);
-    if theirs != own {
+    if plan.spec.model.config.ends().all(|end| end != theirs) {
         return Err(Failure::configuration(format!(
             "documents of the shards end with token {theirs}, those of the model with {own}"
         ))

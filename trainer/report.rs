@@ -47,6 +47,16 @@ pub fn rounded(value: f64) -> String {
     format!("{value:.0}")
 }
 
+/// Floating-point operations, in three digits: `989.00 TFLOP`.
+pub fn flop(value: f64) -> String {
+    for (unit, name) in [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")] {
+        if value >= unit {
+            return format!("{:.2} {name}FLOP", value / unit);
+        }
+    }
+    format!("{value:.0} FLOP")
+}
+
 /// Bytes as people say them.
 pub fn bytes(value: f64) -> String {
     for (unit, name) in [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")] {

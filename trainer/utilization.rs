@@ -7,7 +7,7 @@
 
 use crate::config::Config;
 use crate::cpu::{Cpu, Float};
-use crate::report::rounded;
+use crate::report::flop;
 use crate::spec::RunPlan;
 
 /// How operations are counted where nothing else is said.
@@ -80,7 +80,7 @@ impl Peak {
     /// It, and how its shares are counted.
     pub fn told(&self) -> String {
         let from = if self.measured { "measured, of products of matrices" } else { "given by `peak_flops`" };
-        format!("{}FLOP/s ({from}); MFU counts {CONVENTION} operations a token, useful {USEFUL}", rounded(self.flops))
+        format!("{}/s ({from}); MFU counts {CONVENTION} operations a token, useful {USEFUL}", flop(self.flops))
     }
 }
 

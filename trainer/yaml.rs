@@ -1,6 +1,6 @@
 //! Reading YAML: an error points at the very value, and `--set` changes one key.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use serde_saphyr::Error;
 
@@ -12,19 +12,96 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str, set: &[String]) -> Resu
         return parse(file, text);
     }
     // Only what parses can be set in; whatever else is wrong is found in the result.
-    let mut value: Value = parse(file, text)?;
-    for assignment in set {
-        assign(&mut value, assignment)?;
-    }
-    let text = serde_saphyr::to_string(&value)
-        .map_err(|error| Failure::usage(format!("cannot write the configuration after --set: {error}")))?;
-    parse(&format!("{file} (after --set)"), &text)
+    let value: Value = parse(file, text)?;
+    let with = |set: &mut dyn Iterator<Item = &String>| -> Result<T> {
+        let mut value = value.clone();
+        for assignment in set {
+            assign(&mut value, assignment)?;
+        }
+        let text = serde_saphyr::to_string(&value)
+            .map_err(|error| Failure::usage(format!("cannot write the configuration after --set: {error}")))?;
+        parse(&format!("{file} (after --set)"), &text)
+    };
+    with(&mut set.iter()).map_err(|failure| {
+        if failure.place.is_none() {
+            return failure;
+        }
+        // It is wrong in the file, where the user sees it, or in one of the keys that were set.
+        if let Err(own) = parse::<T>(file, text)
+            && own.message == failure.message
+        {
+            return own;
+        }
+        let without = |left: usize| with(&mut set.iter().enumerate().filter(|(at, _)| *at != left).map(|(_, set)| set));
+        match (0..set.len()).find(|left| without(*left).is_ok()) {
+            Some(culprit) => {
+                Failure { message: format!("--set {}: {}", set[culprit], failure.message), place: None, ..failure }
+            }
+            None => failure,
+        }
+    })
 }
 
 /// Reads YAML.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| in_words(file, text, error.without_snippet()))
+    let options = || serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+        // Where the text is no YAML at all, that is what is wrong, not the value before it that it is read as.
+        match serde_saphyr::from_str_with_options::<IgnoredAny>(text, options()) {
+            Ok(_) => in_words(file, text, error.without_snippet()),
+            Err(error) => malformed(file, text, error.without_snippet()),
+        }
+    })
+}
+
+/// What is wrong in a text that is no YAML, and a bracket that is open where it shows.
+fn malformed(file: &str, text: &str, error: &Error) -> Failure {
+    let failure = in_words(file, text, error);
+    let Some(place) = &failure.place else { return failure };
+    if let Some((line, column, bracket)) = unclosed(text, place.line, place.column) {
+        let close = if bracket == '[' { ']' } else { '}' };
+        let shown = text.lines().nth(line - 1).unwrap_or_default().to_owned();
+        return Failure::configuration(format!("`{bracket}` is not closed"))
+            .hint(format!("write `{close}` where it ends"))
+            .at(Place { file: file.to_owned(), line, column, width: 1, text: shown });
+    }
+    if failure.message == TAB {
+        // The parser points behind it.
+        let column = place.text.chars().position(|c| c == '\t').map_or(place.column, |at| at + 1);
+        let place = Place { column, width: 1, ..*place.clone() };
+        return failure.hint("indent with spaces").at(place);
+    }
+    failure
+}
+
+/// The innermost bracket that is open at a place: outside of quotes and comments, where a value may begin.
+fn unclosed(text: &str, line: usize, column: usize) -> Option<(usize, usize, char)> {
+    let (mut open, mut quote) = (Vec::new(), None);
+    for (number, words) in (1..=line).zip(text.lines()) {
+        let mut before = ' ';
+        let mut begins = true;
+        for (at, c) in words.chars().enumerate().take_while(|(at, _)| number < line || at + 1 < column) {
+            match (quote, c) {
+                (Some(mark), c) if c == mark => quote = None,
+                (Some(_), _) => {}
+                (None, '#') if before.is_whitespace() => break,
+                (None, '"' | '\'') if begins => quote = Some(c),
+                (None, '[' | '{') if begins => open.push((number, at + 1, c)),
+                (None, ']' | '}') => drop(open.pop()),
+                _ => {}
+            }
+            if !c.is_whitespace() {
+                begins = matches!(c, ':' | '-' | ',' | '[' | '{');
+            }
+            before = c;
+        }
+    }
+    // What the error points at may be the bracket itself.
+    let shown = text.lines().nth(line - 1)?.chars().nth(column - 1);
+    match shown.filter(|c| matches!(c, '[' | '{')) {
+        Some(bracket) if text.lines().count() == line || open.is_empty() => Some((line, column, bracket)),
+        _ => open.pop(),
+    }
 }
 
 /// The known word that someone most likely meant.
@@ -71,6 +148,8 @@ fn in_words(file: &str, text: &str, error: &Error) -> Failure {
     }
 }
 
+const TAB: &str = "a tab where YAML allows spaces alone";
+
 /// The parser's own complaints of a value, for people who do not know its types.
 fn friendly(words: &str) -> String {
     let expected = [
@@ -84,7 +163,10 @@ fn friendly(words: &str) -> String {
         ("expected mapping start", "expected a map of keys and values"),
         ("expected sequence start", "expected a list, such as [first, second]"),
         ("unexpected end of input", "the configuration is empty"),
-        ("tabs disallowed", "a tab where YAML allows spaces alone"),
+        ("tabs disallowed", TAB),
+        ("multiple YAML documents", "a second configuration begins here, and a file holds one"),
+        ("comment intercepting", "a value that goes on after this comment: check how far the next line is indented"),
+        ("mapping values are not allowed", "a key where none can be: check how far the lines before it are indented"),
         ("data did not match any variant of untagged enum Paths", "expected a path or a list of paths"),
     ];
     if words.contains("nonzero") {
@@ -93,13 +175,26 @@ fn friendly(words: &str) -> String {
     expected.iter().find(|(start, _)| words.starts_with(start)).map_or(words, |(_, say)| say).to_owned()
 }
 
+/// What is set, as YAML reads it; what is none is a text.
+fn value_of(words: &str) -> Value {
+    serde_saphyr::from_str(words).unwrap_or_else(|_| Value::String(words.to_owned()))
+}
+
+/// What is set, where it is a text.
+pub fn text(words: &str) -> String {
+    match value_of(words) {
+        Value::String(text) => text,
+        _ => words.to_owned(),
+    }
+}
+
 /// Sets one key: `optimizer.rate=1e-3`.
 fn assign(root: &mut Value, assignment: &str) -> Result<()> {
     let wrong = |what: String| Failure::usage(format!("--set {assignment}: {what}"));
     let Some((path, value)) = assignment.split_once('=') else {
         return Err(wrong("expected KEY=VALUE".to_owned()).hint("such as `--set optimizer.rate=1e-3`"));
     };
-    let value: Value = serde_saphyr::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let value = value_of(value);
     let mut at = root;
     for key in path.split('.') {
         match at {
@@ -136,10 +231,52 @@ mod tests {
             ("model: { from: pythia-14m, layers: 2 }\n", "unknown key `layers`"),
             ("model: { from: pythia-14m, num_attention_heads: 3 }\n", "does not divide into 3 heads"),
             ("steps: 3\n", "`model` is missing"),
+            ("model: 5\n", "5 is no model: expected a preset, a path, or a map such as { from: pythia-14m"),
+            ("model: [pythia-14m]\n", "a list is no model: expected a preset"),
+            ("model: pythia-14m\n---\nsteps: 3\n", "a second configuration begins here"),
+            ("model: pythia-14m\n  steps: 5\n", "a key where none can be"),
         ] {
             let failure = read::<RunSpec>("run.yaml", text, &[]).unwrap_err().to_string();
             assert!(failure.contains(words), "{text}: {failure}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_yaml_is_told_from_a_wrong_value() {
+        for (text, words) in [
+            ("model: [\n", "`[` is not closed\n --> run.yaml:1:8\n  |\n1 | model: [\n"),
+            ("model: [\n", "hint: write `]` where it ends"),
+            ("model: [pythia-14m\nsteps: 3\n", "`[` is not closed\n --> run.yaml:1:8"),
+            ("model: pythia-14m\noptimizer: { rate: 1\nsteps: 2\n", "`{` is not closed\n --> run.yaml:2:12"),
+            ("model: pythia-14m\ndata: {\n  from: '{'\nsteps: 2\n", "`{` is not closed\n --> run.yaml:2:7"),
+            ("model: pythia-14m # a [\n  steps: 5\n", "a value that goes on after this comment"),
+            (
+                "model: pythia-14m\noptimizer:\n\trate: 1e-3\n",
+                "a tab where YAML allows spaces alone\n --> run.yaml:3:1",
+            ),
+            ("model: pythia-14m\noptimizer:\n\trate: 1e-3\n", "hint: indent with spaces"),
+            ("model: \"pythia-14m\n", "unclosed quote\n --> run.yaml:1:8"),
+        ] {
+            let failure = read::<RunSpec>("run.yaml", text, &[]).unwrap_err().to_string();
+            assert!(failure.contains(words), "{text}: {failure}");
+        }
+        // Between a key and its value a tab is as good as a space.
+        let spec = read::<RunSpec>("run.yaml", "model:\tpythia-14m\nsteps:\t5\n", &["seed=3".to_owned()]).unwrap();
+        assert_eq!((spec.steps.map(u64::from), spec.seed), (Some(5), 3));
+    }
+
+    #[test]
+    fn what_is_wrong_points_at_the_file_or_at_what_was_set() {
+        let said = |text: &str, set: &[&str]| {
+            let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
+            read::<RunSpec>("run.yaml", text, &set).unwrap_err().to_string()
+        };
+        let good = "model: pythia-14m\n";
+        assert_eq!(said(good, &["seed=3", "steps=many"]), "error: --set steps=many: expected a whole number from 0");
+        let unknown = "error: --set stps=3: unknown key `stps`\nhint: did you mean `steps`?";
+        assert_eq!(said(good, &["stps=3"]), unknown);
+        let file = said("model: pythia-14m\nsteps: many\n", &["seed=3"]);
+        assert!(file.contains("expected a whole number from 0\n --> run.yaml:2:8"), "{file}");
     }
 
     #[test]

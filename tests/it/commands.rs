@@ -427,7 +427,9 @@ fn shards_of_other_writers_are_inspected() {
 #[test]
 fn nothing_is_trained_on_what_is_no_run() {
     let folder = finished();
-    for command in ["train raw run.yaml --output runs/first", "train raw"] {
+    for command in
+        ["train raw run.yaml --output runs/first", "train raw", "train raw --output runs/first --set steps=3"]
+    {
         let said = folder.ends(command, 64);
         assert!(said.err.contains("raw has no catalog.json"), "{}", said.err);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, MapAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::{Config, PRESETS, Preset, bend};
@@ -115,7 +115,10 @@ impl Changes {
         change(&mut config.rotary_base, self.rotary_base);
         change(&mut config.layer_norm_eps, self.layer_norm_eps);
         change(&mut config.hidden_act, self.hidden_act);
-        change(&mut config.eos_token_id, self.eos_token_id);
+        if let Some(end) = self.eos_token_id {
+            config.eos_token_id = end;
+            config.other_ends = Vec::new();
+        }
         config.check()?;
         Ok(model)
     }
@@ -124,11 +127,14 @@ impl Changes {
 impl<'de> Deserialize<'de> for ModelSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ModelSpec, D::Error> {
         struct Either;
+        impl Either {
+            const EXPECTED: &str = "a preset, a path, or a map such as { from: pythia-14m, num_hidden_layers: 2 }";
+        }
         impl<'de> Visitor<'de> for Either {
             type Value = ModelSpec;
 
             fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str("a preset, a path, or a map such as { from: pythia-14m, num_hidden_layers: 2 }")
+                out.write_str(Either::EXPECTED)
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<ModelSpec, E> {
@@ -138,6 +144,16 @@ impl<'de> Deserialize<'de> for ModelSpec {
                         None => failure.message,
                     })
                 })
+            }
+
+            // A number and a list are told as they are: what serde says of them points at the key.
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<ModelSpec, E> {
+                Err(E::custom(format!("{number} is no model: expected {}", Either::EXPECTED)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ModelSpec, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Err(de::Error::custom(format!("a list is no model: expected {}", Either::EXPECTED)))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ModelSpec, A::Error> {

@@ -195,34 +195,6 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_configuration_that_is_none_is_named() {
-    let place = Place::new();
-    std::fs::write(place.path("empty.yaml"), "").unwrap();
-    std::fs::write(place.path("latin.yaml"), b"# ours\nmodel: pyth\xeda-14m\n").unwrap();
-    for (arguments, code, words) in [
-        ("pretrain empty.yaml", 64, "the configuration is empty"),
-        ("plan latin.yaml", 64, "latin.yaml: line 2 is not UTF-8"),
-        ("pretrain latin.yaml", 64, "hint: save the file as UTF-8"),
-    ] {
-        place.fails(arguments, code, words);
-    }
-}
-
-#[test]
-fn without_a_configuration_one_is_proposed_that_trains() {
-    let place = Place::new();
-    place.fails("pretrain", 2, "data: { from: \"OUT\" }");
-    place.fails("pretrain --set data.from=nowhere", 64, "nowhere has no catalog.json");
-    let said = text(&place.run("pretrain --set data.from=corpus").stderr);
-    let (hint, proposed) = said.split_once("\n\n").unwrap();
-    assert!(hint.contains("write this to run.yaml") && hint.contains("`redpajama-train pretrain run.yaml`"), "{hint}");
-    std::fs::write(place.path("run.yaml"), proposed).unwrap();
-    place.fine("pretrain run.yaml --set steps=1");
-    let (table, _) = place.fine("eval runs/run --config run.yaml");
-    assert!(table.contains("first") && table.contains("second"), "{table}");
-}
-
-#[test]
 fn a_run_that_learns_nothing_ends() {
     let place = Place::new();
     place.fails(

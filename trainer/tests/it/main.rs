@@ -6,6 +6,7 @@ mod commands;
 mod diverging;
 mod gradients;
 mod learning;
+mod messages;
 mod origin;
 mod others;
 mod place;

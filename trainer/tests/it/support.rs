@@ -30,6 +30,7 @@ pub fn config(sequential: bool, act: &str) -> Config {
         layer_norm_eps: 1e-5,
         hidden_act: if act == "tanh" { Gelu::Tanh } else { Gelu::Erf },
         eos_token_id: 0,
+        other_ends: Vec::new(),
     }
 }
 
