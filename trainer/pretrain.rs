@@ -22,10 +22,12 @@ use crate::learner::Learner;
 use crate::memory::{self, Place};
 use crate::model::Model;
 use crate::origin::Origin;
-use crate::report::{self, Metrics, say};
+use crate::progress::Progress;
+use crate::report::{self, Metrics, say, say_first};
 use crate::saver::Saver;
 use crate::spec::{RunPlan, RunSpec};
 use crate::tokenizer::TOKENIZER;
+use crate::told::Told;
 use crate::utilization::Peak;
 use crate::weights::start;
 use crate::yaml;
@@ -252,14 +254,16 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let mut writes = match first {
         true => {
             let peak = Peak::of(plan, &device, processes);
-            say(&format!("peak     {}", peak.told()));
+            say_first(&format!("peak     {}", peak.told()));
             let (to, spec) = (store.clone(), plan.spec.checkpoint.clone());
             let saver = Saver::new(move |snapshot| {
                 checkpoint::save(&to, &snapshot)?;
                 checkpoint::prune(&to, &spec)
             });
             let tried = if untried { Some(done) } else { None };
-            Some(Writes { metrics: Metrics::open(&output, done, peak)?, saver, store: store.clone(), untried: tried })
+            let metrics = Metrics::open(&output, done, peak)?;
+            let progress = Progress::new(done, plan.steps, plan.steps * plan.step_tokens());
+            Some(Writes { metrics, saver, progress, store: store.clone(), untried: tried })
         }
         false => None,
     };
@@ -307,10 +311,11 @@ fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<Option<PathBuf>> {
     Ok(found)
 }
 
-/// What the process that writes, writes to.
+/// What the process that writes, writes to, and shows.
 struct Writes {
     metrics: Metrics,
     saver: Saver<Snapshot<f32>>,
+    progress: Progress,
     store: Arc<Store>,
     /// The checkpoint that the run went on from, until a step has shown what it is worth.
     untried: Option<u64>,
@@ -349,7 +354,8 @@ fn steps<D: Device<Scalar = f32>>(
             writes.saver.look()?;
             let seconds = since.elapsed().as_secs_f64();
             let left = begin.elapsed().as_secs_f64() / (step - done) as f64 * (plan.steps - step) as f64;
-            writes.metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
+            let told = writes.metrics.step(plan, data, step, rate, &learned, (seconds, left))?;
+            writes.progress.step(&Told { skipped: learner.past.skipped, ..told });
             if learned.skip.is_none() {
                 writes.passed()?;
             }
@@ -366,7 +372,7 @@ fn steps<D: Device<Scalar = f32>>(
         {
             let shape = (plan.micro as usize, plan.time);
             let held = evaluate(learner.model(), learner.computing(), data, shape, plan.spec.data.documents)?;
-            say(evaluate::table(&held).trim_end());
+            writes.progress.line(evaluate::table(&held).trim_end());
             writes.metrics.held(step, &held)?;
             if held.iter().any(|held| !held.loss().is_finite()) {
                 standing = Standing::Bad("its loss on held-out windows is no number".to_owned());
@@ -386,8 +392,8 @@ fn steps<D: Device<Scalar = f32>>(
             }
         }
         if learned.leaving {
-            if writes.is_some() {
-                say(&format!("leaving after step {step}, whose checkpoint is being written"));
+            if let Some(writes) = writes {
+                writes.progress.line(&format!("leaving after step {step}, whose checkpoint is being written"));
             }
             break;
         }

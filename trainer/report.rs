@@ -1,7 +1,7 @@
 //! What a run says: to people on standard error, to programs in `metrics.jsonl`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use corpus::store::Store;
@@ -13,15 +13,71 @@ use crate::events::Events;
 use crate::failure::{Failure, Result};
 use crate::learner::{Learned, Skip};
 use crate::spec::RunPlan;
+use crate::told::Told;
 use crate::utilization::{Operations, Peak};
 
 /// The file of what happened, in a run's folder.
 pub const METRICS: &str = "metrics.jsonl";
 
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+
 /// Writes a line to standard error, for people who watch.
 pub fn say(line: &str) {
     // Whoever closed our standard error does not want to hear.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// How wide the terminal is now, where standard error is one.
+pub fn columns() -> Option<usize> {
+    let own = std::io::stderr();
+    own.is_terminal().then(|| match rustix::termios::tcgetwinsize(own) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => COLUMNS,
+    })
+}
+
+/// The pieces of a line that fit into a width, from the first on, put together by what stands
+/// between them. The first is there whole or cut, and no other one is cut.
+pub fn fitting(pieces: &[String], between: &str, width: usize) -> String {
+    let mut line = String::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        if number == 0 {
+            line.extend(piece.chars().take(width));
+        } else if line.chars().count() + between.chars().count() + piece.chars().count() <= width {
+            line += between;
+            line += piece;
+        } else {
+            break;
+        }
+    }
+    line
+}
+
+/// A line that is broken between words where it would be wider, and goes on below its tenth letter.
+fn wrapped(line: &str, width: usize) -> String {
+    const INDENT: usize = 9;
+    let mut out = String::new();
+    let mut rest: Vec<char> = line.trim_end().chars().collect();
+    while rest.len() > width && width > 2 * INDENT {
+        // A word that has no room is broken where the line ends.
+        let at = (INDENT + 1..=width).rev().find(|at| rest[*at] == ' ').unwrap_or(width);
+        out.extend(&rest[..at]);
+        out.push('\n');
+        let next = rest[at..].iter().skip_while(|letter| **letter == ' ');
+        rest = std::iter::repeat_n(&' ', INDENT).chain(next).copied().collect();
+    }
+    out.extend(rest);
+    out
+}
+
+/// Writes a line of what is about to be done: on a terminal, in as many as it takes.
+pub fn say_first(line: &str) {
+    match columns() {
+        // A line that ends where the terminal ends may break.
+        Some(columns) => say(&wrapped(line, columns.saturating_sub(1))),
+        None => say(line),
+    }
 }
 
 /// A number with its thousands apart: `1,234,567`.
@@ -88,7 +144,7 @@ fn now() -> f64 {
 pub fn about(plan: &RunPlan, data: &Data, threads: usize, processes: usize, output: &Path) {
     let config = &plan.spec.model.config;
     let residual = if config.use_parallel_residual { "parallel" } else { "sequential" };
-    say(&format!(
+    say_first(&format!(
         "model    {} parameters: {} layers, {} wide, {} heads, {residual} residual, vocabulary {}",
         rounded(config.parameters() as f64),
         config.num_hidden_layers,
@@ -97,9 +153,9 @@ pub fn about(plan: &RunPlan, data: &Data, threads: usize, processes: usize, outp
         number(config.vocab_size as u64)
     ));
     if let Some(preset) = plan.spec.model.preset {
-        say(&format!("         {}: {}", preset.name, preset.source));
+        say_first(&format!("         {}: {}", preset.name, preset.source));
     }
-    say(&format!(
+    say_first(&format!(
         "run      {} steps of {} sequences of {} tokens: {} tokens, in {}",
         number(plan.steps),
         number(plan.batch),
@@ -111,13 +167,13 @@ pub fn about(plan: &RunPlan, data: &Data, threads: usize, processes: usize, outp
         let epochs = data.order.epochs(at, plan.steps * plan.batch);
         let (share, held) = (100.0 * data.order.share(at), data.splits[at].held);
         let tokens = rounded(slice.tokens as f64);
-        say(&format!(
-            "data     {:<16} {tokens:>9} tokens {share:6.2} %  {epochs:.2} epochs  {held} windows held out",
+        say_first(&format!(
+            "data     {:<16} {tokens:>9} tokens {share:6.2} %  {epochs:.2} epochs  {held} held out",
             slice.name
         ));
     }
     let many = if processes > 1 { format!(", {processes} processes") } else { String::new() };
-    say(&format!("device   cpu, {threads} threads, {}{many}", plan.spec.precision.name()));
+    say_first(&format!("device   cpu, {threads} threads, {}{many}", plan.spec.precision.name()));
 }
 
 /// The record of a run, for programs and for TensorBoard.
@@ -160,7 +216,7 @@ impl Metrics {
         self.events.put(value)
     }
 
-    /// Tells of a step: `(seconds it took, seconds that are left)`.
+    /// Records a step: `(seconds it took, seconds that are left)`; gives what to tell of it.
     pub fn step(
         &mut self,
         plan: &RunPlan,
@@ -169,7 +225,7 @@ impl Metrics {
         rate: f64,
         learned: &Learned,
         (seconds, left): (f64, f64),
-    ) -> Result<()> {
+    ) -> Result<Told> {
         self.tokens += plan.step_tokens();
         let speed = plan.step_tokens() as f64 / seconds.max(1e-9);
         let used = self.peak.utilization(Operations::of(&plan.spec.model.config, plan.time), speed);
@@ -191,21 +247,25 @@ impl Metrics {
             "counted": learned.counted, "skipped": skip, "slices": slices, "scale": learned.scale, "seconds": seconds, "tokens_per_second": speed,
             "mfu": used.counted, "mfu_useful": used.useful,
         }))?;
-        let skip = skip.map_or_else(String::new, |why| format!("  SKIPPED: {why}"));
-        say(&format!(
-            "step {step}/{}  loss {:.4}  gradient {:.3}  rate {rate:.2e}  {} tokens/s  MFU {:.1} %  {} tokens  {} left{skip}",
-            plan.steps,
-            learned.loss,
-            learned.norm,
-            rounded(speed),
-            100.0 * used.counted,
-            rounded(self.tokens as f64),
-            duration(left)
-        ));
-        Ok(())
+        let of = |(sum, count): &(f64, u64)| (*count > 0).then(|| sum / *count as f64);
+        Ok(Told {
+            step,
+            steps: plan.steps,
+            loss: learned.loss,
+            gradient: learned.norm,
+            rate,
+            tokens: self.tokens,
+            speed,
+            mfu: used.counted,
+            slices: data.slices.iter().zip(&learned.slices).map(|(slice, own)| (slice.name.clone(), of(own))).collect(),
+            scale: learned.scale,
+            skip,
+            skipped: 0,
+            left,
+        })
     }
 
-    /// Tells of held-out windows.
+    /// Records the losses of held-out windows.
     pub fn held(&mut self, step: u64, all: &[Held]) -> Result<()> {
         let held: serde_json::Map<String, Value> = all
             .iter()

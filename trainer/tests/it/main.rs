@@ -14,3 +14,4 @@ mod saving;
 mod sturdy;
 mod support;
 mod text;
+mod watching;

@@ -1,0 +1,118 @@
+//! A run as people see it: on a terminal, and in a log.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::Stdio;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::place::{Place, text};
+
+/// What a command says on a terminal with so many columns: as it came, and what is left to be seen of it.
+fn on_a_terminal(place: &Place, arguments: &str, columns: u16) -> (String, Vec<String>) {
+    let control = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&control).unwrap();
+    unlockpt(&control).unwrap();
+    let terminal =
+        rustix::fs::open(ptsname(&control, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let mut child = place.command(arguments).env("TERM", "xterm").stderr(Stdio::from(terminal)).spawn().unwrap();
+    let (mut control, mut said, mut some) = (File::from(control), Vec::new(), [0; 4096]);
+    // It ends with an error, once nobody has the terminal any more.
+    while let Ok(count @ 1..) = control.read(&mut some) {
+        said.extend_from_slice(&some[..count]);
+    }
+    assert!(child.wait().unwrap().success(), "{}", text(&said));
+    let said = text(&said);
+    let seen = screen(&said, usize::from(columns));
+    (said, seen)
+}
+
+/// The lines of a terminal after what was written to it. A letter in its last column, where a line that is too
+/// wide goes on below, is a failure; what makes the bar fills its lines with blanks.
+fn screen(said: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<Vec<char>> = vec![Vec::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut letters = said.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\r' => column = 0,
+            '\n' => row += 1,
+            '\u{1b}' => {
+                let (mut code, mut kind) = (String::new(), letters.nth(1).unwrap());
+                while !kind.is_ascii_alphabetic() {
+                    code.push(kind);
+                    kind = letters.next().unwrap();
+                }
+                let count = code.parse().unwrap_or(1usize);
+                match kind {
+                    'A' => row -= count,
+                    'B' => row += count,
+                    // The line, or all from here on.
+                    'K' => lines[row].clear(),
+                    'J' => {
+                        lines[row].truncate(column);
+                        lines.truncate(row + 1);
+                    }
+                    // Colours, and whether the cursor is to be seen.
+                    'm' | 'h' | 'l' => {}
+                    _ => panic!("{code}{kind}"),
+                }
+            }
+            letter => {
+                if column == columns {
+                    (row, column) = (row + 1, 0);
+                    lines.resize(lines.len().max(row + 1), Vec::new());
+                }
+                assert!(column < columns - 1 || letter == ' ', "wider than {columns}: {:?}", lines[row]);
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = letter;
+                column += 1;
+            }
+        }
+        if lines.len() <= row {
+            lines.resize(row + 1, Vec::new());
+        }
+    }
+    lines.iter().map(|line| line.iter().collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn on_a_terminal_of_80_columns_nothing_wraps_and_the_bar_goes_away() {
+    let place = Place::new();
+    let (said, seen) = on_a_terminal(&place, "pretrain run.yaml --output run", 80);
+    for words in ["░ ", "  0 %", "100 %", "step 20 of 20 · 2.56 k of 2.56 k tokens · loss ", " · MFU "] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let whole = seen.join("\n");
+    let first = seen.iter().position(|line| line.starts_with("step  1/20  loss ")).unwrap_or_else(|| panic!("{whole}"));
+    for step in 0..20 {
+        let (line, below) = (&seen[first + 2 * step], &seen[first + 2 * step + 1]);
+        assert!(line.starts_with(&format!("step {:>2}/20  loss ", step + 1)) && line.contains("  rate "), "{line}");
+        let words: Vec<&str> = below.split_whitespace().collect();
+        assert!(below.starts_with("  first ") && words[2] == "second" && words.len() == 4, "{below}");
+    }
+    assert!(seen[first + 40].starts_with("slice "), "{whole}");
+    assert!(!whole.contains(" · ") && !whole.contains('░') && !whole.contains('█'), "{whole}");
+    // Steps that are skipped are seen, and what the loss is multiplied with.
+    let skips = "pretrain run.yaml --output skips --set precision=fp16 --set scaling.start=1073741824";
+    let (said, seen) = on_a_terminal(&place, skips, 80);
+    assert!(said.contains(" skipped"), "{said}");
+    let skipped: Vec<&String> = seen.iter().filter(|line| line.contains("  SKIPPED: too large")).collect();
+    assert!(!skipped.is_empty() && seen.iter().any(|line| line.contains("  scale 5")), "{}", seen.join("\n"));
+}
+
+#[test]
+fn in_a_log_a_step_is_one_line() {
+    let place = Place::new();
+    let (_, said) = place.fine("pretrain run.yaml --output run --set steps=3");
+    assert!(!said.contains('\u{1b}'), "{said}");
+    let steps: Vec<&str> = said.lines().filter(|line| line.starts_with("step ")).collect();
+    assert_eq!(steps.len(), 3, "{said}");
+    for words in ["step 3/3  loss ", "  gradient ", " tokens/s  MFU ", " left  first ", "  second "] {
+        assert!(steps[2].contains(words), "{words}: {said}");
+    }
+}
