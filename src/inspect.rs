@@ -312,6 +312,20 @@ fn findings(show: &mut Show<'_>, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Where a word stands last in a path; a number may follow it (`books3`), a letter may not.
+fn word_in(path: &str, word: &str) -> Option<usize> {
+    let apart = |at: usize| {
+        let (before, after) = (&path[..at], &path[at + word.len()..]);
+        let follows = if word.ends_with(|last: char| last.is_ascii_digit()) {
+            after.starts_with(char::is_alphanumeric)
+        } else {
+            after.starts_with(char::is_alphabetic)
+        };
+        !before.ends_with(char::is_alphanumeric) && !follows
+    };
+    path.rmatch_indices(word).map(|(at, _)| at).find(|at| apart(*at))
+}
+
 /// Reads raw files as a source does; what is unusable is shown with its reason.
 pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
     let known: Vec<&str> = sources::told().iter().map(|told| told.name).collect();
@@ -320,7 +334,7 @@ pub fn source_for(slice: Option<&str>, path: &Path) -> Result<SourceSpec> {
         // The slice's word is in the path of most raw files; of several the last is nearest to it.
         None => {
             let words = path.to_string_lossy().to_lowercase();
-            let named = known.iter().filter_map(|name| Some((words.rfind(name)?, *name)));
+            let named = known.iter().filter_map(|name| Some((word_in(&words, name)?, *name)));
             match named.max() {
                 Some((_, name)) => name,
                 None => {
@@ -378,5 +392,24 @@ fn raw(show: &mut Show<'_>, source: &dyn Source, files: &[RawFile]) -> Result<()
         Ok(()) | Err(sources::Error::Stopped) => Ok(()),
         Err(sources::Error::World(error @ Error::Damaged { .. })) => Err(error.into()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::word_in;
+
+    #[test]
+    fn a_slice_is_named_by_a_word_of_the_path() {
+        for (path, word, at) in [
+            ("raw/c4/c4-train.00000.json.gz", "c4", Some(7)),
+            ("tmp0c4g83/mystery", "c4", None),
+            ("c4/.tmp0c4g83/x.json", "c4", Some(0)),
+            ("raw/books3.tar", "books", Some(4)),
+            ("raw/bookshelf/x", "books", None),
+            ("my_github_dump", "github", Some(3)),
+        ] {
+            assert_eq!(word_in(path, word), at, "{path}");
+        }
     }
 }
