@@ -22,6 +22,7 @@ pub mod ngrams;
 pub mod paged;
 pub mod pile;
 pub mod python;
+pub mod readable;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod shard;

@@ -15,6 +15,7 @@ use crate::learner::{Learned, Skip};
 use crate::spec::RunPlan;
 use crate::told::Told;
 use crate::utilization::{Operations, Peak};
+pub use corpus::readable::{fitting, number};
 
 /// The file of what happened, in a run's folder.
 pub const METRICS: &str = "metrics.jsonl";
@@ -35,23 +36,6 @@ pub fn columns() -> Option<usize> {
         Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
         _ => COLUMNS,
     })
-}
-
-/// The pieces of a line that fit into a width, from the first on, put together by what stands
-/// between them. The first is there whole or cut, and no other one is cut.
-pub fn fitting(pieces: &[String], between: &str, width: usize) -> String {
-    let mut line = String::new();
-    for (number, piece) in pieces.iter().enumerate() {
-        if number == 0 {
-            line.extend(piece.chars().take(width));
-        } else if line.chars().count() + between.chars().count() + piece.chars().count() <= width {
-            line += between;
-            line += piece;
-        } else {
-            break;
-        }
-    }
-    line
 }
 
 /// A line that is broken between words where it would be wider, and goes on below its tenth letter.
@@ -78,19 +62,6 @@ pub fn say_first(line: &str) {
         Some(columns) => say(&wrapped(line, columns.saturating_sub(1))),
         None => say(line),
     }
-}
-
-/// A number with its thousands apart: `1,234,567`.
-pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A large number in three digits: `1.23 B`.
