@@ -28,7 +28,9 @@ pub struct KeepIf {
 /// Each rule names a signal that a stage before it writes; naming another is an error when the
 /// pipeline is read. `min` and `max` bound a number (of a signal that has one for each line, their mean), `one_of` and `none_of` list words; the words of
 /// the source itself (`language`, `license`, `repository` …) can be judged so too. A document without
-/// the signal goes as well, as `no_signal`: nothing was measured, so nothing vouches for it.
+/// the signal goes as well, as `no_signal`: nothing was measured, so nothing vouches for it. A rule
+/// with `absent: keep` lets it pass: `other_similarity: { max: 0.9, absent: keep }` drops what a dedup
+/// marked as more alike to another run's document than that, and keeps what it did not mark.
 ///
 /// `preset` begins with the rules of a known recipe. A rule beside it takes the place of the
 /// preset's whole rule for that signal, and `SIGNAL: null` leaves the preset's out. No rule has a
@@ -71,6 +73,26 @@ pub struct Rule {
     /// The words that go.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub none_of: Vec<String>,
+    /// What becomes of a document without the signal.
+    #[serde(skip_serializing_if = "Absent::is_drop")]
+    pub absent: Absent,
+}
+
+/// What becomes of a document without the signal that a rule judges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Absent {
+    /// It goes, as `no_signal`.
+    #[default]
+    Drop,
+    /// The rule lets it pass.
+    Keep,
+}
+
+impl Absent {
+    fn is_drop(&self) -> bool {
+        *self == Absent::Drop
+    }
 }
 
 /// A rule as it is written, before it is checked.
@@ -85,12 +107,14 @@ struct Written {
     one_of: Option<Vec<String>>,
     #[serde(default)]
     none_of: Option<Vec<String>>,
+    #[serde(default)]
+    absent: Absent,
 }
 
 impl TryFrom<Written> for Rule {
     type Error = String;
 
-    fn try_from(Written { min, max, one_of, none_of }: Written) -> Result<Rule, String> {
+    fn try_from(Written { min, max, one_of, none_of, absent }: Written) -> Result<Rule, String> {
         let words = one_of.is_some() || none_of.is_some();
         match (min, max) {
             (None, None) if !words => Err("a rule without `min`, `max`, `one_of` or `none_of` keeps everything".into()),
@@ -98,12 +122,13 @@ impl TryFrom<Written> for Rule {
                 Err("a list of no words means nothing".into())
             }
             (None, None) => {
-                Ok(Rule { one_of: one_of.unwrap_or_default(), none_of: none_of.unwrap_or_default(), ..Rule::default() })
+                let (one_of, none_of) = (one_of.unwrap_or_default(), none_of.unwrap_or_default());
+                Ok(Rule { min: None, max: None, one_of, none_of, absent })
             }
             _ if words => Err("a signal is a number or a word: bounds and lists do not go together".into()),
             (Some(min), Some(max)) if min > max => Err(format!("nothing lies from {min} to {max}")),
             _ if min.is_some_and(f64::is_nan) || max.is_some_and(f64::is_nan) => Err("a bound is a number".into()),
-            _ => Ok(Rule { min, max, ..Rule::default() }),
+            _ => Ok(Rule { min, max, absent, ..Rule::default() }),
         }
     }
 }
@@ -118,7 +143,8 @@ impl fmt::Display for Rule {
             (None, None) if self.none_of.is_empty() => write!(f, "one of {}", self.one_of.join(", ")),
             (None, None) if self.one_of.is_empty() => write!(f, "none of {}", self.none_of.join(", ")),
             (None, None) => write!(f, "one of {}, none of {}", self.one_of.join(", "), self.none_of.join(", ")),
-        }
+        }?;
+        f.write_str(if self.keeps_absent() { ", or absent" } else { "" })
     }
 }
 
@@ -126,6 +152,11 @@ impl Rule {
     /// Whether it judges words, not numbers.
     pub fn is_of_words(&self) -> bool {
         !self.one_of.is_empty() || !self.none_of.is_empty()
+    }
+
+    /// Whether it lets a document pass that does not have the signal.
+    pub fn keeps_absent(&self) -> bool {
+        self.absent == Absent::Keep
     }
 
     /// Whether a number lies within the bounds; NaN, for no number, lies in none.
@@ -195,20 +226,23 @@ impl KeepIf {
 impl Stage for KeepIf {
     fn apply(&self, document: &mut Document, _: &mut Workspace) -> Verdict {
         for (name, rule) in &self.rules {
+            let absent = || (!rule.keeps_absent()).then(|| (Reason("no_signal"), Evidence::found(name)));
             let gone = match document.signals.get(name) {
                 Some(Signal::Integer(value)) if !rule.is_of_words() => broken(name, rule, *value as f64),
                 Some(Signal::Number(value)) if !rule.is_of_words() => broken(name, rule, *value),
                 Some(Signal::Spans(spans)) if !rule.is_of_words() => {
                     match mean_score(spans.iter().map(|span| span.score)) {
                         Some(value) => broken(name, rule, value),
-                        None => Some((Reason("no_signal"), Evidence::found(name))),
+                        None => absent(),
                     }
                 }
                 Some(Signal::Text(word)) if rule.is_of_words() => other(name, rule, word),
                 None if rule.is_of_words() => match said(document, name) {
                     Some(word) => other(name, rule, word),
-                    None => Some((Reason("no_signal"), Evidence::found(name))),
+                    None => absent(),
                 },
+                None => absent(),
+                // A number for a rule of words, or a word for one of numbers.
                 _ => Some((Reason("no_signal"), Evidence::found(name))),
             };
             if let Some((reason, evidence)) = gone {
@@ -292,6 +326,8 @@ mod tests {
             "line_count: { one_of: [] }",
             "line_count: { one_of: [a], max: 1 }",
             "line_count: null",
+            "line_count: { absent: keep }",
+            "line_count: { min: 1, absent: ignore }",
             "preset: gofer",
         ] {
             assert!(serde_saphyr::from_str::<KeepIf>(rules).is_err(), "{rules}");
@@ -302,6 +338,40 @@ mod tests {
     fn what_was_not_measured_goes() {
         check("keep_if: { line_count: { min: 1 } }", "text", "no_signal");
         check("keep_if: {}", "text", "kept");
+    }
+
+    #[test]
+    fn what_was_not_measured_stays_where_a_rule_says_so() {
+        check("keep_if: { line_count: { min: 1, absent: keep } }", "text", "kept");
+        check("keep_if: { line_count: { min: 1, absent: keep }, nlines: { min: 1 } }", "text", "no_signal");
+        check("keep_if: { language: { one_of: [de], absent: keep } }", "text", "kept");
+        let french = || Meta { language: Some("fr".into()), ..Meta::default() };
+        check_with("keep_if: { language: { one_of: [de], absent: keep } }", "text", french(), "signal_other");
+        // What is there is judged as ever, and what is of another kind is not absent.
+        judged("line_count: { min: 2, absent: keep }", 1, "signal_too_low");
+        judged("line_count: { one_of: ['1'], absent: keep }", 1, "no_signal");
+        judged("bucket: { none_of: [head], absent: keep }", 1, "signal_other");
+        judged("bucket: { min: 3, absent: drop }", 1, "no_signal");
+        // Of lines that nobody measured there is no mean.
+        let spans = |scores: &[Option<f64>], outcome: &str| {
+            let id = corpus::DocumentId { raw_file: "c4/a".into(), record: 0 };
+            let mut document = Document::new(id, "text".to_owned(), Meta::default());
+            let span = |score: &Option<f64>| corpus::ScoredSpan { start: 0, end: 4, score: *score };
+            document.signals.set("lines", Signal::Spans(scores.iter().map(span).collect()));
+            let stage: KeepIf = serde_saphyr::from_str("lines: { max: 0.5, absent: keep }").unwrap();
+            let seen = match stage.apply(&mut document, &mut Workspace::default()) {
+                Verdict::Keep => "kept",
+                Verdict::Drop(reason, _) => reason.0,
+            };
+            assert_eq!(seen, outcome, "{scores:?}");
+        };
+        spans(&[], "kept");
+        spans(&[None], "kept");
+        spans(&[Some(0.5), None], "kept");
+        spans(&[Some(0.6)], "signal_too_high");
+        let rule: Rule = serde_saphyr::from_str("{ max: 0.5, absent: keep }").unwrap();
+        assert_eq!(rule.to_string(), "at most 0.5, or absent");
+        assert_eq!(serde_json::to_string(&rule).unwrap(), r#"{"max":0.5,"absent":"keep"}"#);
     }
 
     #[test]

@@ -141,6 +141,12 @@ fn every_mistake_points_at_its_place() {
             "did you mean `gopher`",
         ),
         (
+            "slices:\n  c4: {}\nstages:\n  - line_statistics: {}\n  - keep_if: { line_count: { max: 9, absent: kep } }\n",
+            "p.yaml:5:46",
+            "unknown value `kep`",
+            "did you mean `keep`",
+        ),
+        (
             "slices:\n  c4: {}\nstages:\n  - line_statistics: {}\n  - exact_dedup: { keep: { highest: line_cont } }\n",
             "p.yaml:5:37",
             "`line_cont`, which no stage before it writes",

@@ -182,16 +182,17 @@ impl<'r> Scratch<'r> {
                     let (bytes, tokens) = self.sizes[row];
                     counted.recipes[recipe].rules[number].0.add(bytes, tokens);
                 };
+                let absent = rule.keeps_absent();
                 if rule.is_of_words() {
                     for row in 0..rows {
-                        if !piece.text(*column, row).is_some_and(|word| rule.holds_word(word)) {
+                        if !piece.text(*column, row).map_or(absent, |word| rule.holds_word(word)) {
                             breaks(row);
                         }
                     }
                 } else {
                     piece.numbers(*column, &mut self.numbers);
                     for (row, value) in self.numbers.iter().enumerate() {
-                        if !rule.holds(*value) {
+                        if !(rule.holds(*value) || absent && value.is_nan()) {
                             breaks(row);
                         }
                     }

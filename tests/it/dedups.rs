@@ -322,3 +322,42 @@ fn what_another_run_has_can_be_marked_and_then_goes_as_if_it_were_not_there() {
         fs::remove_dir_all(folder.path("out")).unwrap();
     }
 }
+
+#[test]
+fn what_is_marked_goes_by_how_alike_it_is_and_the_rest_stays() {
+    let folder = Folder::new();
+    let words =
+        |number: u32| (0..60).map(|word| format!("word{}", number * 31 + word * (number + 1))).collect::<Vec<_>>();
+    let text = |number: u32, tail: usize| words(number).join(" ") + &" and more".repeat(tail);
+    let file = |texts: &[(u32, usize)]| -> String {
+        texts.iter().map(|(number, tail)| crate::support::record(&text(*number, *tail))).collect()
+    };
+    folder.write("old/a.json", file(&[(1, 0), (2, 0), (3, 0)]));
+    // Of the other run's texts one as it is, one with a tail, and two that it does not have.
+    folder.write("raw/a.json", file(&[(1, 0), (2, 5), (7, 0), (8, 0)]));
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other");
+    let marks = "minhash_dedup: { threshold: 0.7, against: { run: other, then: mark } }";
+    folder.pipeline("p.yaml", marks);
+    folder.fine("build p.yaml --input raw --output marked");
+    let marked = rows(&folder, "marked/documents/c4");
+    let similarities: Vec<Option<f64>> = marked.iter().map(|row| row["other_similarity"].as_f64()).collect();
+    assert!(matches!(similarities[..], [Some(1.0), Some(near), None, None] if near < 0.95), "{similarities:?}");
+    for (rule, kept) in [
+        ("other_similarity: { max: 0.95, absent: keep }", &[1, 2, 3][..]),
+        ("other_similarity: { max: 0.95 }", &[1]),
+        ("other_run: { none_of: [other], absent: keep }", &[2, 3]),
+        ("other_run: { one_of: [other] }", &[0, 1]),
+    ] {
+        let ids: Vec<String> = kept.iter().map(|record| format!("c4/a.json#{record}")).collect();
+        folder.pipeline("p.yaml", &format!("{marks}, keep_if: {{ {rule} }}"));
+        folder.fine("build p.yaml --input raw --output out");
+        assert_eq!(documents(&folder, "out").into_keys().collect::<Vec<_>>(), ids, "{rule}");
+        // Tried on signals alone it is the same.
+        folder.write("rule.yaml", format!("{rule}\n"));
+        let tried = folder.fine("whatif marked --keep-if rule.yaml --json").out;
+        let tried: serde_json::Value = serde_json::from_str(&tried).unwrap();
+        assert_eq!(tried["recipes"][0]["keeps"]["all"]["documents"], ids.len(), "{rule}: {tried}");
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
+}
