@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::dedups::{rows, the_same_in_every_way};
 use crate::support::{Folder, said};
 use crate::truth::generate::{generate, generate_crowd};
 use crate::truth::report::{Report, report};
@@ -56,6 +57,36 @@ fn twins_go_from_a_crowd_of_pages_of_one_template() {
     let catalog = folder.catalog("out/out");
     let capped = catalog["pairs"]["c4: 1:minhash_dedup"]["capped"].as_u64().unwrap();
     assert!(capped > 0 && capped < 16 * 800 * 799 / 2, "{capped}");
+}
+
+/// Which of a crowd are compared, and which of them go for which, depends on their ranks alone.
+#[test]
+fn a_crowd_loses_the_same_however_raw_files_are_put_together() {
+    let folder = Folder::new();
+    generate_crowd(&folder.path("raw"), 13, 50, 4).unwrap();
+    let stages = "minhash_dedup: { bucket: 4 }";
+    the_same_in_every_way(&folder, stages);
+    folder.pipeline("p.yaml", stages);
+    let told = |partition: &str| {
+        folder.fine(&format!("build p.yaml --input raw --output {partition} --set partition={partition}"));
+        let of = |what: &str| {
+            let mut rows: Vec<String> =
+                rows(&folder, &format!("{partition}/{what}/c4")).iter().map(ToString::to_string).collect();
+            rows.sort();
+            rows
+        };
+        let parts = std::fs::read_dir(folder.path(partition).join("documents/c4")).unwrap().count();
+        let pairs = folder.catalog(partition)["pairs"]["c4: 1:minhash_dedup"].clone();
+        (parts, (of("documents"), of("dropped"), pairs))
+    };
+    let [(alone, reference), (few, in_few), (one, in_one)] = ["1", "15K", "1G"].map(told);
+    assert!(alone > few && few > one && one == 1, "{alone} {few} {one}");
+    let (documents, dropped, pairs) = &reference;
+    // No bucket is so large that it is not cut, and twins go.
+    assert!(pairs["capped"].as_u64().unwrap() > 1000, "{pairs}");
+    assert!(documents.len() + dropped.len() == 100 && dropped.len() > 30, "{}", dropped.len());
+    assert!(in_few == reference, "{} and {}", in_few.2, reference.2);
+    assert!(in_one == reference, "{} and {}", in_one.2, reference.2);
 }
 
 /// The report is worth nothing if it finds no fault where there are some.
