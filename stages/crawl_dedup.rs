@@ -25,7 +25,8 @@ pub struct CrawlDedup {
     #[serde(skip_serializing)]
     pub guard: Guard,
     /// Another run, finished, by its folder from the pipeline's file: its pages count as fetched before all
-    /// of ours, and stay, by `url` too, whichever was fetched last. They are read, never written.
+    /// of ours, and stay, by `url` too, whichever was fetched last. They are read, never written. By
+    /// `winning_url`, of an address of the other run that has won every page of ours stays too.
     /// `{ run: FOLDER, then: mark }` marks ours instead of dropping them.
     #[serde(skip_serializing_if = "Against::is_plain")]
     pub against: Option<Against>,
@@ -105,6 +106,11 @@ impl Dedup for CrawlDedup {
 
     fn judged(&self) -> bool {
         self.by == By::WinningUrl
+    }
+
+    /// Which digests were seen first at the other run's addresses decides which of ours win.
+    fn judges_others(&self) -> bool {
+        true
     }
 
     fn judge(

@@ -277,6 +277,12 @@ pub trait Dedup: Send + Sync {
         false
     }
 
+    /// Whether its judge asks what was found of another run's documents too, which stay whatever it says of
+    /// them.
+    fn judges_others(&self) -> bool {
+        false
+    }
+
     /// Whether what `resolve` found is only proposed: then documents that are in a pair leave their
     /// [`Dedup::evidence`], and a pair is judged only if that is [`Dedup::alike`].
     fn verified(&self) -> bool {

@@ -238,7 +238,7 @@ stages! {
     C4Lines(c4_lines), Edit, version 1, reasons [], example "c4_lines: {}";
     ContentHash(content_hash), Measure, version 1, reasons [], example "content_hash: {}";
     CopyrightHeader(copyright_header), Edit, version 1, reasons [], example "copyright_header: {}";
-    CrawlDedup(crawl_dedup), Dedup, version 1, reasons ["crawled_before"], example "crawl_dedup: { by: digest }";
+    CrawlDedup(crawl_dedup), Dedup, version 2, reasons ["crawled_before"], example "crawl_dedup: { by: digest }";
     Dclm(dclm), Measure, version 1, reasons [], example "dclm: {}";
     DclmLines(dclm_lines), Edit, version 1, reasons [], example "dclm_lines: {}";
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";

@@ -41,6 +41,7 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
     let order = dedup.order();
+    let judges_others = dedup.judged() && dedup.judges_others();
     let files = sketch_files(run, group)?;
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
@@ -57,7 +58,7 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
         // No judge runs now, whose share of the memory what shares a key may have.
         pairs.capped = dedup.resolve_within(&mut sorted, (run.store, run.memory.state), &mut |finding| {
-            if plan.is_others(finding.gone) {
+            if plan.is_others(finding.gone) && !judges_others {
                 if spec.twice {
                     let number = |finding: &Finding| finding.as_part().map(|part| part.number);
                     if theirs.first().is_some_and(|first| number(first) != number(&finding)) {

@@ -5,6 +5,7 @@
 mod bad_input;
 mod classifier;
 mod commands;
+mod crawls;
 mod cuts;
 mod dedups;
 mod fetch;
