@@ -356,6 +356,12 @@ pub trait Dedup: Send + Sync {
         true
     }
 
+    /// Whether no document of this run keeps what it takes from others: then a receipt names another run's
+    /// document, of those that the dedup is held against, or none.
+    fn keeps_no_copy(&self) -> bool {
+        false
+    }
+
     /// How many stretches may go of a text, roughly and rather more than fewer: room is made before they are
     /// known.
     fn most_cuts(&self, _text: &str, parts: &[Part]) -> usize {

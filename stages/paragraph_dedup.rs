@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch};
+use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Rank, Sketch};
 
 /// Removes lines that a document of lower rank has too, as navigation, notices and boilerplate are;
 /// drops a document of which nothing stays.
@@ -19,7 +19,8 @@ use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch};
 /// characters, by the first eight bytes of the SHA-1 of what is left. Among 10^10 different lines
 /// some three are expected to be taken for another.
 ///
-/// A receipt in `cut/` names the document that keeps the line; with `keep: none` it names none.
+/// A receipt in `cut/` names the document that keeps the line; with `keep: none` that of the run that it is
+/// held `against`, or none.
 ///
 /// cc_net removes every copy of a line that two documents of a shard have, the first one too, and
 /// lines that repeat within a document: `keep: none`, `scope: raw_file`, `repeats: remove`,
@@ -168,6 +169,8 @@ impl Dedup for ParagraphDedup {
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
+        // Where none of ours keeps a line, another run's document may.
+        let named = |first: Rank| (self.keep == Keep::First || self.against.is_some()).then_some(first);
         // The first of a line, and whether another was seen.
         let mut first: Option<(Sketch, bool)> = None;
         for sketch in sketches {
@@ -177,9 +180,9 @@ impl Dedup for ParagraphDedup {
             match &mut first {
                 Some((known, shared)) if known.key == sketch.key => {
                     if !std::mem::replace(shared, true) && self.keep == Keep::None {
-                        found(Finding::part(known.rank, part, Some(known.rank)))?;
+                        found(Finding::part(known.rank, part, named(known.rank)))?;
                     }
-                    found(Finding::part(sketch.rank, part, Some(known.rank)))?;
+                    found(Finding::part(sketch.rank, part, named(known.rank)))?;
                 }
                 _ => first = Some((sketch, false)),
             }
@@ -195,6 +198,10 @@ impl Dedup for ParagraphDedup {
         self.receipts
     }
 
+    fn keeps_no_copy(&self) -> bool {
+        self.keep == Keep::None
+    }
+
     fn most_cuts(&self, text: &str, parts: &[Part]) -> usize {
         if parts.is_empty() && self.repeats == Repeats::Keep { 0 } else { lines_of(text) }
     }
@@ -206,7 +213,7 @@ impl Dedup for ParagraphDedup {
         let gone = |line: &str| {
             let hash = self.hash(line)?;
             if let Ok(at) = parts.binary_search_by_key(&hash, |part| part.number) {
-                return Some(if self.keep == Keep::First { First::of(parts[at]) } else { First::Nobody });
+                return Some(First::of(parts[at]));
             }
             (self.repeats == Repeats::Remove && !seen.insert(hash)).then_some(First::Itself)
         };

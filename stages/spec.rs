@@ -256,7 +256,7 @@ stages! {
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
     MinhashDedup(minhash_dedup), Dedup, version 3, reasons ["near_duplicate"], example "minhash_dedup: { threshold: 0.8 }";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
-    ParagraphDedup(paragraph_dedup), Dedup, version 1, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
+    ParagraphDedup(paragraph_dedup), Dedup, version 2, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     Perplexity(perplexity), Measure, version 2, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
     PersonalData(personal_data), Edit, version 2, reasons [], example "personal_data: { phone: ignore }";

@@ -10,8 +10,8 @@ use corpus::table::DocumentReader;
 use corpus::{DocumentId, Error, Evidence, Signal};
 use crossbeam_channel::Sender;
 use sources::{Record, Sink};
-use stages::Rank;
 use stages::against::SIGNALS;
+use stages::{Part, Rank};
 
 use super::Documents;
 use super::bounds::{Budget, Permit};
@@ -157,6 +157,7 @@ impl<'t> Hand<'t> {
         let mut findings = Findings::of(run, group, partition.files.clone())?;
         let mut finding = findings.next()?;
         let mut ranks = Ranks::new(plan, task.partition);
+        let keeps_no_copy = task.segment.keeps_no_copy();
         for document in DocumentReader::open(&run.store.path(&between.name), &task.segment.signals_before)? {
             let document = document?;
             let rank = ranks.of(&document.id);
@@ -166,7 +167,10 @@ impl<'t> Hand<'t> {
             if task.segment.cuts() {
                 let mut parts = Vec::new();
                 while let Some(found) = finding.filter(|found| found.gone == rank) {
-                    parts.extend(found.as_part());
+                    parts.extend(found.as_part().map(|part| match keeps_no_copy {
+                        true => Part { first: part.first.filter(|first| plan.is_others(*first)), ..part },
+                        false => part,
+                    }));
                     finding = findings.next()?;
                 }
                 parts.sort_unstable();

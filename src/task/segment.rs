@@ -84,6 +84,11 @@ impl Segment {
         self.before.as_ref().is_some_and(|(_, dedup)| dedup.cuts())
     }
 
+    /// Whether no document of this run keeps what that dedup takes from others.
+    pub fn keeps_no_copy(&self) -> bool {
+        self.before.as_ref().is_some_and(|(_, dedup)| dedup.keeps_no_copy())
+    }
+
     /// The dedup that went before, by its label, and why documents go.
     pub fn cut_by(&self) -> Option<(&str, Reason)> {
         self.before.as_ref().map(|(label, dedup)| (&**label, dedup.reason()))

@@ -175,6 +175,43 @@ fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
     }
 }
 
+#[test]
+fn of_lines_of_which_no_copy_stays_the_other_run_s_document_is_named() {
+    let folder = Folder::new();
+    let [shared, twice, theirs] =
+        ["All boats are in the harbour tonight.", "The ferry goes at half past nine.", "Nets are mended in winter."];
+    let file = |texts: &[&str]| texts.iter().map(|text| crate::support::record(text)).collect::<String>();
+    folder.write("old/first.json", file(&["Nothing that anybody else has.", &format!("{theirs}\n{shared}")]));
+    folder.write("old/second.json", file(&[shared]));
+    folder.write("raw/a.json", file(&[&format!("Of a.\n{shared}\n{twice}"), &format!("Of b.\n{twice}\n{theirs}")]));
+    folder.write("raw/b.json", file(&[&format!("{shared}\n{shared}\nOf c."), twice]));
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other --set partition=1");
+    let dedup = "paragraph_dedup: { keep: none, repeats: remove, min_characters: 10, against: other }";
+    let kept = the_same_in_every_way(&folder, dedup);
+    let expected = [("c4/a.json#0", "Of a."), ("c4/a.json#1", "Of b."), ("c4/b.json#0", "Of c.")];
+    assert_eq!(kept, expected.map(|(id, text)| (id.to_owned(), text.to_owned())).into());
+    folder.fine("build p.yaml --input raw --output out");
+    folder.fine("verify out");
+    let word = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or("-").to_owned();
+    let cuts = rows(&folder, "out/cut/c4");
+    let told = ["id", "begins", "kept_id", "kept_run"];
+    let mut told: Vec<[String; 4]> = cuts.iter().map(|cut| told.map(|name| word(cut, name))).collect();
+    told.sort();
+    let named = "c4/first.json#1";
+    let expected = [
+        ["c4/a.json#0", shared, named, "other"],
+        ["c4/a.json#0", twice, "-", "-"],
+        ["c4/a.json#1", twice, "-", "-"],
+        ["c4/a.json#1", theirs, named, "other"],
+        ["c4/b.json#0", &format!("{shared}\n{shared}")[..60], named, "other"],
+        ["c4/b.json#1", twice, "-", "-"],
+    ];
+    let mut expected = expected.map(|row| row.map(str::to_owned)).to_vec();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
 /// What a finished run tells: texts as they were read, those that it kept, what it dropped and at which stage,
 /// and what it cut from each document, with the document that is named for it.
 struct Told {
