@@ -304,8 +304,9 @@ impl Dedup for Minhash {
 
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
         let Some(numbers) = self.numbers(document) else { return };
+        let bits = crowd::Bits::of(&numbers);
         let bands = numbers.chunks_exact(self.rows).enumerate();
-        keys.extend(bands.map(|(band, of_band)| key(band, of_band, crowd::bits(&numbers, band, self.rows))));
+        keys.extend(bands.map(|(band, of_band)| key(band, of_band, bits.of_band(band, self.rows))));
     }
 
     fn order(&self) -> Order {

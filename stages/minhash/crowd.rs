@@ -27,13 +27,32 @@ const ORDERS: usize = 3;
 /// So many before a document, in one order, are looked at.
 const WINDOW: usize = 64;
 
-/// The bits that go with one band, of the numbers that follow it: another band's are others.
-pub fn bits(numbers: &[u64], band: usize, rows: usize) -> u64 {
-    let after = (band + 1) * rows;
-    (0..BITS).fold(0, |bits, at| {
-        let number = numbers.get((after + at) % numbers.len().max(1)).copied().unwrap_or(0);
-        bits << 1 | mixed(number ^ 0x3c6e_f372_fe94_f82b, 0x9e37_79b9_7f4a_7c15) >> 63
-    })
+/// One bit of each of a sketch's numbers, from which the bits that go with its bands are taken.
+pub struct Bits {
+    /// Bit after bit, the first in the highest; round and round, until all that is asked for is there.
+    words: Vec<u64>,
+    numbers: usize,
+}
+
+impl Bits {
+    /// Those of a sketch.
+    pub fn of(numbers: &[u64]) -> Bits {
+        let bit = |number: &u64| mixed(number ^ 0x3c6e_f372_fe94_f82b, 0x9e37_79b9_7f4a_7c15) >> 63;
+        let once: Vec<u64> = numbers.iter().map(bit).collect();
+        let mut words = vec![0; (once.len() + BITS) / 64 + 2];
+        for (at, bit) in once.iter().cycle().take(once.len() + BITS).enumerate() {
+            words[at / 64] |= bit << (63 - at % 64);
+        }
+        Bits { words, numbers: once.len() }
+    }
+
+    /// The bits that go with one band, of the numbers that follow it: another band's are others.
+    pub fn of_band(&self, band: usize, rows: usize) -> u64 {
+        let from = (band + 1) * rows % self.numbers.max(1);
+        let [high, low] = [self.words[from / 64], self.words[from / 64 + 1]].map(u128::from);
+        let both = (high << 64 | low) << (from % 64);
+        (both >> (128 - BITS)) as u64
+    }
 }
 
 /// Of `BITS` bits, so many that all but a few pairs of such a similarity differ in fewer: the mean and
@@ -191,6 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn bits_are_of_the_numbers_after_the_band_round_and_round() {
+        for (bands, rows) in [(1, 1), (1, 5), (5, 1), (2, 30), (14, 8), (19, 5), (64, 64)] {
+            let numbers: Vec<u64> = (0..bands as u64 * rows as u64).map(|n| n * n).collect();
+            let bit = |number: u64| mixed(number ^ 0x3c6e_f372_fe94_f82b, 0x9e37_79b9_7f4a_7c15) >> 63;
+            let all = Bits::of(&numbers);
+            for band in 0..bands {
+                let wanted =
+                    (0..BITS).fold(0, |bits, at| bits << 1 | bit(numbers[((band + 1) * rows + at) % numbers.len()]));
+                assert_eq!(all.of_band(band, rows), wanted, "{bands} × {rows}, {band}");
+            }
+        }
+    }
+
+    #[test]
     fn bits_differ_as_often_as_numbers_do() {
         let numbers = |from: u64| (from..from + 96).map(|n| mixed(n, 0xbb67_ae85_84ca_a73b)).collect::<Vec<u64>>();
         let mut differ = 0;
@@ -198,7 +231,7 @@ mod tests {
             let (one, mut other) = (numbers(from << 20), numbers(from << 20));
             // A quarter of them are others: so are the bits, in half of the cases.
             other.iter_mut().step_by(4).for_each(|number| *number = mixed(*number, 0x3c6e_f372_fe94_f82b));
-            differ += (bits(&one, 3, 6) ^ bits(&other, 3, 6)).count_ones();
+            differ += (Bits::of(&one).of_band(3, 6) ^ Bits::of(&other).of_band(3, 6)).count_ones();
         }
         assert!((1_000..1_400).contains(&differ), "{differ} of 9,600 bits, an eighth expected");
         assert_eq!((most_apart(1.0), most_apart(0.8)), (0, 14));

@@ -1,7 +1,7 @@
 //! The numbers that a text leaves: one minimum in each of some bins.
 
-use super::mixed;
 use super::words::{Fold, shingles};
+use super::{mixed, sort_distinct};
 
 /// The most bins of a sketch.
 pub const MOST_BINS: usize = 4096;
@@ -76,8 +76,7 @@ impl Sketcher {
     fn fill(self, sketch: &mut [u64], mut hashes: Vec<u64>) {
         let mut empty = sketch.iter().filter(|least| **least == u64::MAX).count();
         if empty > 0 {
-            hashes.sort_unstable();
-            hashes.dedup();
+            sort_distinct(&mut hashes);
         }
         for round in 1..2 * self.bins as u64 {
             if empty == 0 {
