@@ -26,8 +26,9 @@ use crate::weights::{Weights, specs};
 
 /// The folder of checkpoints below a run's.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// 1 did not say what a run is made of, only the digest of it all.
-const FORMAT: u32 = 2;
+/// 1 did not say what a run is made of, only the digest of it all; 2 knew shards without a catalog by their indexes
+/// alone.
+const FORMAT: u32 = 3;
 const STATE: &str = "state.json";
 const MOMENTS: &str = "moments.safetensors";
 

@@ -26,8 +26,8 @@ pub struct Origin {
     may: BTreeMap<String, String>,
     /// The catalogs of runs that are read.
     catalogs: Vec<CatalogOf>,
-    /// Of shards that no catalog names, by their slice: of their indexes, and how long they are.
-    shards: BTreeMap<String, Digest>,
+    /// Shards that no catalog names, by their slice.
+    shards: BTreeMap<String, Loose>,
     /// The tokenizer of the catalogs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokenizer: Option<TokenizerOf>,
@@ -45,6 +45,84 @@ pub struct CatalogOf {
     pub path: PathBuf,
     /// What it says of itself.
     pub digest: Digest,
+}
+
+/// A shard that no catalog names: where it lies is told, and may change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardOf {
+    /// Its token file.
+    pub path: PathBuf,
+    /// Of its index.
+    pub index: Digest,
+    /// Of samples of its tokens ([`Digest::sampled`]): a run that goes on reads no shard from end to end.
+    pub tokens: Digest,
+    /// Of samples of its mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Digest>,
+}
+
+/// What is known of a slice's shards that no catalog names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    /// In checkpoints of format 2: of their indexes, and which of them have masks.
+    Indexes(Digest),
+    /// Each of them, in their order.
+    Known(Vec<ShardOf>),
+}
+
+impl Loose {
+    /// All that is known.
+    fn digest(&self) -> Digest {
+        match self {
+            Loose::Indexes(digest) => *digest,
+            Loose::Known(shards) => {
+                let known = |shard: &ShardOf| (shard.index, shard.tokens, shard.mask);
+                Digest::of_value(&shards.iter().map(known).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// What checkpoints of format 2 know.
+    fn indexes(&self) -> Digest {
+        match self {
+            Loose::Indexes(digest) => *digest,
+            Loose::Known(shards) => {
+                let known = |shard: &ShardOf| (shard.index, shard.mask.is_some());
+                Digest::of_value(&shards.iter().map(known).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// What of them, those of slice `name`, has changed.
+    fn differences(&self, was: &Loose, name: &str) -> Vec<String> {
+        let (own, old) = match (self, was) {
+            (Loose::Known(own), Loose::Known(old)) => (own, old),
+            _ if self.indexes() == was.indexes() => return Vec::new(),
+            _ => {
+                let (before, now) = (was.indexes().short(), self.indexes().short());
+                return vec![format!("shards of `{name}`: the digest of their indexes was {before}, is {now}")];
+            }
+        };
+        if own.len() != old.len() {
+            return vec![format!("slice `{name}` had {} shards, has {}", old.len(), own.len())];
+        }
+        let mut all = Vec::new();
+        for (own, old) in own.iter().zip(old) {
+            let parts = [
+                ("index", Some(old.index), Some(own.index)),
+                ("tokens", Some(old.tokens), Some(own.tokens)),
+                ("mask", old.mask, own.mask),
+            ];
+            // Where the index is another, so is all that it speaks of.
+            if let Some((part, before, now)) = parts.into_iter().find(|(_, before, now)| before != now) {
+                let said = |digest: Option<Digest>| digest.map_or("none".to_owned(), |digest| digest.short());
+                let (path, before, now) = (own.path.display(), said(before), said(now));
+                all.push(format!("shard {path} of `{name}`: the digest of its {part} was {before}, is {now}"));
+            }
+        }
+        all
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +159,17 @@ impl Origin {
         may.insert("optimizer.rate".to_owned(), Value::from(plan.rate).to_string());
         let tokenizer =
             data.tokenizer.as_ref().map(|entry| TokenizerOf { name: entry.name.clone(), digest: entry.digest });
+        let loose = data
+            .slices
+            .iter()
+            .filter(|slice| spec.data.shards.contains_key(&slice.name))
+            .map(|slice| Ok((slice.name.clone(), Loose::Known(slice.known()?))));
         Ok(Origin {
             config: Digest::of_value(&must),
             must,
             may,
             catalogs: data.catalogs.clone(),
-            shards: data.shards.clone(),
+            shards: loose.collect::<Result<_>>()?,
             tokenizer,
             former: Some(Digest::of_value(&(data.former, &spec.model.config, plan.batch, spec.data.documents))),
         })
@@ -94,9 +177,14 @@ impl Origin {
 
     /// The digest of all that must be the same in the run that goes on.
     pub fn digest(&self) -> Digest {
+        self.digest_with(&Loose::digest)
+    }
+
+    fn digest_with(&self, of: &dyn Fn(&Loose) -> Digest) -> Digest {
         let mut catalogs: Vec<Digest> = self.catalogs.iter().map(|catalog| catalog.digest).collect();
         catalogs.sort_unstable();
-        Digest::of_value(&(&self.must, catalogs, &self.shards, self.tokenizer.as_ref().map(|own| own.digest)))
+        let shards: BTreeMap<&String, Digest> = self.shards.iter().map(|(name, shards)| (name, of(shards))).collect();
+        Digest::of_value(&(&self.must, catalogs, shards, self.tokenizer.as_ref().map(|own| own.digest)))
     }
 
     /// All that processes that share a run must agree on: where they found it is their own affair.
@@ -106,7 +194,13 @@ impl Origin {
 
     /// Refuses a checkpoint that is of another run, and says of what; `was` is nothing for one of format 1.
     pub fn check(&self, was: Option<&Origin>, run: Digest, root: &Path) -> Result<()> {
-        let own = if was.is_some() { Some(self.digest()) } else { self.former };
+        let own = match was {
+            None => self.former,
+            Some(was) if was.shards.values().any(|shards| matches!(shards, Loose::Indexes(_))) => {
+                Some(self.digest_with(&Loose::indexes))
+            }
+            Some(_) => Some(self.digest()),
+        };
         if own == Some(run) {
             return Ok(());
         }
@@ -154,13 +248,10 @@ impl Origin {
         let names: BTreeSet<&String> = was.shards.keys().chain(self.shards.keys()).collect();
         for name in names {
             match (was.shards.get(name), self.shards.get(name)) {
-                (Some(before), Some(now)) if before != now => {
-                    let (before, now) = (before.short(), now.short());
-                    all.push(format!("shards of `{name}`: their digest was {before}, is {now}"));
-                }
+                (Some(before), Some(now)) => all.extend(now.differences(before, name)),
                 (Some(_), None) => all.push(format!("shards of `{name}` are not read any more")),
                 (None, Some(_)) => all.push(format!("shards of `{name}` were not read")),
-                _ => {}
+                (None, None) => {}
             }
         }
         let said = |tokenizer: &Option<TokenizerOf>| match tokenizer {
@@ -238,10 +329,22 @@ mod tests {
             must,
             may: BTreeMap::new(),
             catalogs: catalogs.iter().map(catalog).collect(),
-            shards: shards.iter().map(|(name, text)| ((*name).to_owned(), digest(text))).collect(),
+            shards: shards.iter().map(|(name, text)| ((*name).to_owned(), loose(text))).collect(),
             tokenizer: Some(TokenizerOf { name: "gpt-neox".to_owned(), digest: digest(tokenizer) }),
             former: Some(digest("former")),
         }
+    }
+
+    /// A shard: its index, tokens and mask.
+    fn loose(text: &str) -> Loose {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let shard = |text: &str| {
+            let parts: Vec<&str> = text.split(' ').collect();
+            let path = PathBuf::from(format!("{}.bin", parts[0]));
+            let tokens = digest(parts.get(1).unwrap_or(&"tokens"));
+            ShardOf { path, index: digest(parts[0]), tokens, mask: parts.get(2).map(|mask| digest(mask)) }
+        };
+        Loose::Known(text.split(", ").map(shard).collect())
     }
 
     fn check(now: &Origin, was: &Origin) -> Result<()> {
@@ -287,7 +390,7 @@ mod tests {
             (
                 origin(config.clone(), &catalogs, &[("own", "d"), ("other", "o")], "u"),
                 format!(
-                    "shards of `other` were not read; shards of `own`: their digest was {}, is {d}; \
+                    "shards of `other` were not read; shard d.bin of `own`: the digest of its index was {}, is {d}; \
                      tokenizer: its digest was {t} (gpt-neox), is {u} (gpt-neox)",
                     short("o")
                 ),
@@ -301,6 +404,42 @@ mod tests {
         let many = json!((0..20).map(|n| (format!("k{n:02}"), n)).collect::<BTreeMap<_, _>>());
         let said = check(&origin(many, &catalogs, &[("own", "o")], "t"), &was).unwrap_err().message;
         assert!(said.ends_with("`k06` was not set, is 6; and 15 more"), "{said}");
+    }
+
+    #[test]
+    fn shards_without_a_catalog_are_named_with_what_of_them_has_changed() {
+        let with = |shards: &str| origin(json!({"seed": 1}), &[], &[("own", shards)], "t");
+        let short = |text: &str| Digest::of(text.as_bytes()).short();
+        let was = with("a one, b two");
+        for (now, words) in [
+            (
+                "a one, b 2",
+                format!("shard b.bin of `own`: the digest of its tokens was {}, is {}", short("two"), short("2")),
+            ),
+            ("a one, b two m", format!("shard b.bin of `own`: the digest of its mask was none, is {}", short("m"))),
+            (
+                "b two, a one",
+                format!(
+                    "shard b.bin of `own`: the digest of its index was {0}, is {1}; \
+                     shard a.bin of `own`: the digest of its index was {1}, is {0}",
+                    short("a"),
+                    short("b")
+                ),
+            ),
+            ("a one", "slice `own` had 2 shards, has 1".to_owned()),
+        ] {
+            let failure = check(&with(now), &was).unwrap_err();
+            assert_eq!(failure.message, format!("the checkpoints in runs/one are of another run: {words}"));
+        }
+        // One of format 2 knows the indexes, and which of the shards have masks.
+        let former =
+            Origin { shards: BTreeMap::from([("own".to_owned(), Loose::Indexes(loose("a, b").indexes()))]), ..was };
+        check(&with("a one, b two"), &former).unwrap();
+        check(&with("a 1, b 2"), &former).unwrap();
+        for now in ["a one, c two", "a one, b two m", "b two, a one", "a one"] {
+            let said = check(&with(now), &former).unwrap_err().message;
+            assert!(said.contains("another run: shards of `own`: the digest of their indexes was "), "{said}");
+        }
     }
 
     #[test]

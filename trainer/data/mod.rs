@@ -6,7 +6,6 @@
 pub mod order;
 mod spec;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -14,9 +13,10 @@ use std::path::{Path, PathBuf};
 use corpus::Digest;
 use corpus::catalog::{CATALOG, Catalog, TokenizerEntry};
 use corpus::shard::{Shard, Stray};
+use rayon::prelude::*;
 
 use crate::failure::{Code, Failure, Result};
-use crate::origin::CatalogOf;
+use crate::origin::{CatalogOf, ShardOf};
 use order::{Order, Split};
 pub use spec::{DataSpec, Paths};
 
@@ -129,11 +129,19 @@ impl Slice {
         Ok(slice)
     }
 
-    /// What its shards' indexes say, and which of them have masks: where they lie is no part of it. Of the
-    /// tokens themselves only the number is.
-    fn digest(&self) -> Digest {
-        let said = |part: &Part| (part.shard.digest(), part.mask.is_some());
-        Digest::of_value(&self.parts.iter().map(said).collect::<Vec<_>>())
+    /// What is to be known of its shards where no catalog tells it, in their order.
+    pub fn known(&self) -> Result<Vec<ShardOf>> {
+        let known = |part: &Part| {
+            let path = part.shard.path();
+            Ok(ShardOf {
+                path: path.to_path_buf(),
+                index: part.shard.digest(),
+                tokens: Digest::sampled(path)?,
+                mask: part.mask.as_ref().map(|(path, _)| Digest::sampled(path)).transpose()?,
+            })
+        };
+        // What takes time is the disk.
+        self.parts.par_iter().map(known).collect()
     }
 
     /// How many windows of `time` tokens it has; the last token of each is the next one's first.
@@ -201,8 +209,6 @@ pub struct Data {
     pub tokenizer: Option<TokenizerEntry>,
     /// The catalogs that were opened.
     pub catalogs: Vec<CatalogOf>,
-    /// Of shards that no catalog names, by their slice: of indexes, and how long the tokens are.
-    pub shards: BTreeMap<String, Digest>,
     /// What checkpoints of format 1 have instead.
     pub(crate) former: Digest,
     time: usize,
@@ -284,10 +290,8 @@ impl Data {
         let sizes: Vec<(&str, u64)> = slices.iter().map(|slice| (slice.name.as_str(), slice.tokens)).collect();
         let shares: Vec<u64> = shares.iter().map(|share| share.to_bits()).collect();
         let former = Digest::of_value(&(said, sizes, shares, spec.validation, seed, time));
-        let own = slices.iter().filter(|slice| spec.shards.contains_key(&slice.name));
-        let shards = own.map(|slice| (slice.name.clone(), slice.digest())).collect();
         let tokenizer = tokenizer.map(|(entry, _)| entry);
-        Ok(Data { slices, splits, order, tokenizer, catalogs, shards, former, time, vocabulary })
+        Ok(Data { slices, splits, order, tokenizer, catalogs, former, time, vocabulary })
     }
 
     /// The sequences from one number of a run to another.

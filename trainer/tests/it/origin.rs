@@ -60,19 +60,32 @@ fn a_run_that_may_not_go_on_says_what_has_changed() {
     place.fails("pretrain run.yaml --output run", 64, &format!("{OTHERS}{words}"));
 }
 
-#[test]
-fn shards_without_a_catalog_are_known_by_their_indexes() {
-    let place = Place::new();
+/// A shard of one word, `own/s.bin`, of documents of these lengths.
+fn own(place: &Place, lengths: &[usize]) {
     let store = Store::create(place.path("own")).unwrap();
-    let write = |lengths: &[usize]| {
-        let mut writer = ShardWriter::new(&store, "s", 32, 0).unwrap();
-        for length in lengths {
-            writer.push(&vec![7; *length], false).unwrap();
-        }
-        writer.seal(&store).unwrap();
-        Digest::of(&store.read("s.idx").unwrap()).short()
-    };
-    write(&[300, 200]);
+    let mut writer = ShardWriter::new(&store, "s", 32, 0).unwrap();
+    for length in lengths {
+        writer.push(&vec![7; *length], false).unwrap();
+    }
+    writer.seal(&store).unwrap();
+    store.leave().unwrap();
+}
+
+/// Puts a checkpoint of an older format into `run`.
+fn older(place: &Place, format: &str, step: u64) {
+    let to = place.path(&format!("run/checkpoints/step-{step:09}"));
+    std::fs::create_dir_all(&to).unwrap();
+    for file in std::fs::read_dir(fixture(format)).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn shards_without_a_catalog_are_known_by_indexes_tokens_and_masks() {
+    let place = Place::new();
+    let own = |lengths| own(&place, lengths);
+    own(&[300, 200]);
     let run = "pretrain run.yaml --output run --set data.from=[] --set steps=2 --set data.shards.mine=";
     place.fine(&format!("{run}own/s.bin"));
     std::fs::create_dir(place.path("new")).unwrap();
@@ -80,10 +93,27 @@ fn shards_without_a_catalog_are_known_by_their_indexes() {
         std::fs::copy(place.path(&format!("own/s.{ending}")), place.path(&format!("new/t.{ending}"))).unwrap();
     }
     place.fine(&format!("{run}new/t.bin"));
+    // The same index, and other tokens.
+    let (bin, whole) = (place.path("own/s.bin"), read(&place.path("own/s.bin")));
+    let mut other = whole.clone();
+    other[999] ^= 1;
+    std::fs::write(&bin, other).unwrap();
+    let words = format!("{OTHERS}shard own/s.bin of `mine`: the digest of its tokens was ");
+    place.fails(&format!("{run}own/s.bin"), 64, &words);
+    std::fs::write(&bin, whole).unwrap();
+    // A mask that was none.
+    std::fs::write(place.path("own/s.mask"), [1; 500]).unwrap();
+    let words = format!("{OTHERS}shard own/s.bin of `mine`: the digest of its mask was none, is ");
+    place.fails(&format!("{run}own/s.bin"), 64, &words);
+    std::fs::remove_file(place.path("own/s.mask")).unwrap();
+    place.fine(&format!("{run}own/s.bin"));
     // As many tokens, and other documents.
-    write(&[200, 300]);
-    place.fails(&format!("{run}own/s.bin"), 64, &format!("{OTHERS}shards of `mine`: their digest was "));
-    place.fails(&format!("{run}corpus/shards/first.bin"), 64, &format!("{OTHERS}shards of `mine`: "));
+    own(&[200, 300]);
+    let words = format!("{OTHERS}shard own/s.bin of `mine`: the digest of its index was ");
+    place.fails(&format!("{run}own/s.bin"), 64, &words);
+    let words = format!("{OTHERS}shard corpus/shards/first.bin of `mine`: ");
+    place.fails(&format!("{run}corpus/shards/first.bin"), 64, &words);
+    place.fails(&format!("{run}own/s.bin --set data.shards.more=new/t.bin"), 64, "shards of `more` were not read");
     place.fails("pretrain run.yaml --output run", 64, "shards of `mine` are not read any more");
 }
 
@@ -91,12 +121,7 @@ fn shards_without_a_catalog_are_known_by_their_indexes() {
 #[test]
 fn checkpoints_of_format_1_are_still_gone_on_from() {
     let place = Place::new();
-    let to = place.path("run/checkpoints/step-000000006");
-    std::fs::create_dir_all(&to).unwrap();
-    for file in std::fs::read_dir(fixture("format-1")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
+    older(&place, "format-1", 6);
     let run = "pretrain run.yaml --output run --set model.hidden_size=8 --set model.num_attention_heads=1";
     let said =
         "the checkpoints in run are of another run\nhint: its model, data, mixture, seed, batch or sequence were";
@@ -107,9 +132,29 @@ fn checkpoints_of_format_1_are_still_gone_on_from() {
         "{said}"
     );
     let state: serde_json::Value = serde_json::from_slice(&place.checkpoint("run", 20)["state.json"]).unwrap();
-    assert_eq!((&state["format"], &state["origin"]["must"]["seed"]), (&2.into(), &"0".into()));
+    assert_eq!((&state["format"], &state["origin"]["must"]["seed"]), (&3.into(), &"0".into()));
     // One of a format to come is none that we could read.
     let path = place.path("run/checkpoints/step-000000020/state.json");
-    std::fs::write(&path, text(&read(&path)).replacen("\"format\": 2", "\"format\": 3", 1)).unwrap();
-    place.fails(run, 64, "state.json is of format 3\nhint: this trainer reads formats 1 to 2");
+    std::fs::write(&path, text(&read(&path)).replacen("\"format\": 3", "\"format\": 4", 1)).unwrap();
+    place.fails(run, 64, "state.json is of format 4\nhint: this trainer reads formats 1 to 3");
+}
+
+/// A checkpoint that was written before they knew shards without a catalog by their tokens.
+#[test]
+fn checkpoints_of_format_2_are_still_gone_on_from() {
+    let place = Place::new();
+    older(&place, "format-2", 2);
+    let run = "pretrain run.yaml --output run --set model.hidden_size=8 --set model.num_attention_heads=1 \
+               --set data.from=[] --set data.shards.mine=own/s.bin";
+    own(&place, &[200, 300]);
+    let words = format!("{OTHERS}shards of `mine`: the digest of their indexes was ");
+    place.fails(&format!("{run} --set steps=4"), 64, &words);
+    own(&place, &[300, 200]);
+    let (_, said) = place.fine(&format!("{run} --set steps=4"));
+    assert!(said.contains("going on after step 2\n         `steps` was 2, is 4\n"), "{said}");
+    // The next one knows them.
+    let state: serde_json::Value = serde_json::from_slice(&place.checkpoint("run", 4)["state.json"]).unwrap();
+    let known = &state["origin"]["shards"]["mine"][0];
+    let tokens = serde_json::json!(Digest::sampled(&place.path("own/s.bin")).unwrap());
+    assert_eq!((&known["path"], &known["tokens"]), (&"own/s.bin".into(), &tokens));
 }
