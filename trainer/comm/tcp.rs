@@ -1,0 +1,357 @@
+//! Processes over TCP: how they meet, speak by pairs, and tell who was lost.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+
+use super::{Comm, World};
+use crate::failure::{Code, Failure, Result};
+
+/// How long a process waits for the others to come.
+const GATHERING: Duration = Duration::from_secs(300);
+/// How long it waits for the next word of one that came: longer than evaluating or writing takes.
+const SILENCE: Duration = Duration::from_secs(3600);
+/// How long a host may give no sign of life, its power or its network being lost: the system asks after a minute, then
+/// every ten seconds, and what is sent must arrive by then. A process that computes for longer is not taken for
+/// dead: its host answers for it.
+const LOST_AFTER: Duration = Duration::from_secs(120);
+/// How long a line is silent before the system asks.
+const ASKS_AFTER: Duration = Duration::from_secs(60);
+/// How often it asks then.
+const ASKS_EVERY: Duration = Duration::from_secs(10);
+/// How long it takes, at most, to tell another why it ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Stands where the length of a message stands, before the rank of a process that was lost.
+const LOST: u64 = u64::MAX;
+
+/// Processes that are connected each with each.
+#[derive(Debug)]
+pub struct Tcp {
+    rank: usize,
+    peers: Vec<Option<TcpStream>>,
+}
+
+impl Tcp {
+    /// Meets the others. The number of processes is a power of two.
+    pub fn connect(world: &World) -> Result<Tcp> {
+        let World { rank, size, meeting } = world;
+        if !size.is_power_of_two() {
+            return Err(Failure::usage(format!("{size} processes: their number must be a power of two"))
+                .hint("gradients are added as a binary tree, so that every number of processes gives the same bits"));
+        }
+        let deadline = Instant::now() + GATHERING;
+        let mut peers: Vec<Option<TcpStream>> = (0..*size).map(|_| None).collect();
+        if *rank == 0 {
+            let listener = listen(meeting)?;
+            let mut addresses = vec![String::new(); *size];
+            for _ in 1..*size {
+                let mut stream = accept(&listener, deadline)?;
+                let hello = take(&mut stream, *size)?;
+                let words = String::from_utf8_lossy(&hello).into_owned();
+                let (other, port) = words.split_once(' ').unwrap_or_default();
+                let other: usize = other.parse().unwrap_or(0);
+                if other == 0 || other >= *size || peers[other].is_some() {
+                    return Err(Failure::usage(format!("two processes say that they are number {other} of {size}")));
+                }
+                let host = stream.peer_addr().map_err(cannot("ask for the address of", other))?.ip();
+                addresses[other] = SocketAddr::new(host, port.parse().unwrap_or(0)).to_string();
+                peers[other] = Some(stream);
+            }
+            let table = addresses.join("\n");
+            for (other, stream) in peers.iter_mut().enumerate() {
+                if let Some(stream) = stream {
+                    put(stream, table.as_bytes(), other)?;
+                }
+            }
+        } else {
+            let mut first = reach(meeting, deadline, 0)?;
+            // Others come by the way that this one took.
+            let here = first.local_addr().map_err(cannot("ask the way to", 0))?.ip();
+            let own = listen(&SocketAddr::new(here, 0).to_string())?;
+            let port = own.local_addr().map_err(cannot("listen for", *rank))?.port();
+            put(&mut first, format!("{rank} {port}").as_bytes(), 0)?;
+            let table = String::from_utf8_lossy(&take(&mut first, 0)?).into_owned();
+            peers[0] = Some(first);
+            let addresses: Vec<&str> = table.split('\n').collect();
+            for (other, place) in peers.iter_mut().enumerate().take(*rank).skip(1) {
+                let mut stream = reach(addresses.get(other).unwrap_or(&""), deadline, other)?;
+                put(&mut stream, &rank.to_le_bytes(), other)?;
+                *place = Some(stream);
+            }
+            for _ in rank + 1..*size {
+                let mut stream = accept(&own, deadline)?;
+                let hello = take(&mut stream, *size)?;
+                let other = hello.try_into().map_or(0, usize::from_le_bytes);
+                if other <= *rank || other >= *size || peers[other].is_some() {
+                    return Err(Failure::new(Code::Failed, "a stranger spoke at the port of this process"));
+                }
+                peers[other] = Some(stream);
+            }
+        }
+        Ok(Tcp { rank: *rank, peers })
+    }
+}
+
+impl Comm for Tcp {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.peers.len()
+    }
+
+    fn swap(&mut self, other: usize, own: &[u8]) -> Result<Vec<u8>> {
+        match self.exchange(other, own) {
+            Ok(Heard::Bytes(theirs)) => Ok(theirs),
+            Ok(Heard::Lost(lost)) => {
+                self.tell(lost);
+                Err(has_lost(other, lost))
+            }
+            Err(failure) => {
+                self.tell(other);
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// What another process says.
+enum Heard {
+    Bytes(Vec<u8>),
+    /// That it ends, for it has lost the process of this rank.
+    Lost(usize),
+}
+
+impl Tcp {
+    fn exchange(&mut self, other: usize, own: &[u8]) -> Result<Heard> {
+        let rank = self.rank;
+        let Some(stream) = self.peers.get_mut(other).and_then(Option::as_mut) else {
+            return Err(Failure::new(Code::Failed, format!("process {rank} has no line to process {other}")));
+        };
+        // One speaks while the other listens, so that neither waits for room on the way. It first says that
+        // it listens: what is sent to one that still computes would find no room, and after a while the
+        // system would take that for a lost host.
+        if rank > other {
+            if let Some(lost) = say(stream, b"", other)? {
+                return Ok(lost);
+            }
+            let theirs = hear(stream, other)?;
+            if let Heard::Bytes(_) = theirs {
+                put(stream, own, other)?;
+            }
+            return Ok(theirs);
+        }
+        if let Heard::Lost(lost) = hear(stream, other)? {
+            return Ok(Heard::Lost(lost));
+        }
+        match say(stream, own, other)? {
+            Some(lost) => Ok(lost),
+            None => hear(stream, other),
+        }
+    }
+
+    /// Tells the others which process was lost, so that each can name it: they would only see this one
+    /// go. Best effort.
+    fn tell(&mut self, lost: usize) {
+        let words = [LOST.to_le_bytes(), (lost as u64).to_le_bytes()].concat();
+        for (other, stream) in self.peers.iter_mut().enumerate() {
+            // Between messages, as the lines to all but the lost one are, the others take it for the next.
+            if let Some(stream) = stream
+                && other != lost
+            {
+                let _ = stream.set_write_timeout(Some(FAREWELL)).and_then(|()| stream.write_all(&words));
+            }
+        }
+    }
+}
+
+fn has_lost(other: usize, lost: usize) -> Failure {
+    Failure::new(Code::Failed, format!("process {other} has lost process {lost}"))
+        .hint("look at what that process said; the same command again goes on from the last checkpoint")
+}
+
+fn cannot(action: &'static str, other: usize) -> impl FnOnce(std::io::Error) -> Failure {
+    move |error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::UnexpectedEof
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe => "it is gone".to_owned(),
+            // The system gave the line up.
+            std::io::ErrorKind::TimedOut
+            | std::io::ErrorKind::HostUnreachable
+            | std::io::ErrorKind::NetworkUnreachable => {
+                format!("its host gave no sign of life for {} s", LOST_AFTER.as_secs())
+            }
+            std::io::ErrorKind::WouldBlock => format!("it said nothing for {} minutes", SILENCE.as_secs() / 60),
+            _ => error.to_string(),
+        };
+        Failure::new(Code::Failed, format!("cannot {action} process {other}: {why}"))
+            .hint("look at what that process said; the same command again goes on from the last checkpoint")
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::new(Code::Failed, format!("cannot listen at {address}: {error}"))
+            .hint("MASTER_ADDR and MASTER_PORT name the first process's own host and a free port there")
+    })
+}
+
+fn accept(listener: &TcpListener, deadline: Instant) -> Result<TcpStream> {
+    let failed = |error: std::io::Error| Failure::new(Code::Failed, format!("cannot take a connection: {error}"));
+    listener.set_nonblocking(true).map_err(failed)?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return ready(stream).map_err(failed),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let message = format!("not all processes came within {} s", GATHERING.as_secs());
+                return Err(Failure::new(Code::Failed, message).hint("look at what the others said"));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn reach(address: &str, deadline: Instant, other: usize) -> Result<TcpStream> {
+    loop {
+        let tried = address.to_socket_addrs().and_then(|mut all| {
+            let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "no such host");
+            TcpStream::connect_timeout(&all.next().ok_or_else(none)?, GATHERING)
+        });
+        match tried.and_then(ready) {
+            Ok(stream) => return Ok(stream),
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(cannot("reach", other)(error)),
+        }
+    }
+}
+
+fn ready(stream: TcpStream) -> std::io::Result<TcpStream> {
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, ASKS_AFTER)?;
+    sockopt::set_tcp_keepintvl(&stream, ASKS_EVERY)?;
+    let times = (LOST_AFTER - ASKS_AFTER).as_secs() / ASKS_EVERY.as_secs();
+    sockopt::set_tcp_keepcnt(&stream, times as u32)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(&stream, LOST_AFTER.as_millis() as u32)?;
+    Ok(stream)
+}
+
+fn put(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<()> {
+    let sent = stream.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| stream.write_all(bytes));
+    sent.map_err(cannot("speak to", other))
+}
+
+/// Sends, or hears why the other listens no more: what it said last may still be there.
+fn say(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<Option<Heard>> {
+    let Err(failure) = put(stream, bytes, other) else { return Ok(None) };
+    let _ = stream.set_read_timeout(Some(FAREWELL));
+    match hear(stream, other) {
+        Ok(Heard::Lost(lost)) => Ok(Some(Heard::Lost(lost))),
+        _ => Err(failure),
+    }
+}
+
+fn take(stream: &mut TcpStream, other: usize) -> Result<Vec<u8>> {
+    match hear(stream, other)? {
+        Heard::Bytes(bytes) => Ok(bytes),
+        Heard::Lost(lost) => Err(has_lost(other, lost)),
+    }
+}
+
+fn hear(stream: &mut TcpStream, other: usize) -> Result<Heard> {
+    let mut eight = [0; 8];
+    stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
+    let length = u64::from_le_bytes(eight);
+    if length == LOST {
+        stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
+        return Ok(Heard::Lost(u64::from_le_bytes(eight) as usize));
+    }
+    let mut bytes = Vec::new();
+    // It grows with what comes: a stranger's length is not believed.
+    let read = stream.take(length).read_to_end(&mut bytes).map_err(cannot("hear", other))?;
+    if read as u64 != length {
+        return Err(cannot("hear", other)(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(Heard::Bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(rank: usize, size: usize, port: u16) -> World {
+        World { rank, size, meeting: format!("127.0.0.1:{port}") }
+    }
+
+    fn free_port() -> u16 {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn everyone_hears_everyone() {
+        for size in [2, 4] {
+            let port = free_port();
+            let heard: Vec<Vec<Vec<u8>>> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..size)
+                    .map(|rank| {
+                        scope.spawn(move || {
+                            let mut comm = Tcp::connect(&world(rank, size, port)).unwrap();
+                            let own = vec![rank as u8; 1_000_000 * rank];
+                            let collected = comm.collect(&own).unwrap();
+                            let gathered = comm.gather(&own).unwrap();
+                            assert!(if rank == 0 { collected == gathered } else { collected.is_empty() });
+                            gathered
+                        })
+                    })
+                    .collect();
+                all.into_iter().map(|one| one.join().unwrap()).collect()
+            });
+            for all in heard {
+                for (rank, bytes) in all.iter().enumerate() {
+                    assert!(bytes.len() == 1_000_000 * rank && bytes.iter().all(|byte| *byte == rank as u8));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_that_vanish_are_asked_for() {
+        let port = free_port();
+        std::thread::scope(|scope| {
+            for rank in 0..2 {
+                scope.spawn(move || {
+                    let comm = Tcp::connect(&world(rank, 2, port)).unwrap();
+                    let line = comm.peers[1 - rank].as_ref().unwrap();
+                    let (idle, every) = (sockopt::tcp_keepidle(line).unwrap(), sockopt::tcp_keepintvl(line).unwrap());
+                    assert!(sockopt::socket_keepalive(line).unwrap());
+                    assert_eq!(idle + every * sockopt::tcp_keepcnt(line).unwrap(), LOST_AFTER);
+                    #[cfg(target_os = "linux")]
+                    assert_eq!(sockopt::tcp_user_timeout(line).unwrap(), LOST_AFTER.as_millis() as u32);
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn who_is_gone_is_named() {
+        let port = free_port();
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(Tcp::connect(&world(1, 2, port)).unwrap()));
+            let mut comm = Tcp::connect(&world(0, 2, port)).unwrap();
+            let failure = comm.gather(b"?").and_then(|_| comm.gather(b"!")).unwrap_err();
+            assert!(failure.message.contains("process 1: it is gone"), "{failure}");
+        });
+        assert!(Tcp::connect(&world(0, 3, port)).unwrap_err().message.contains("power of two"));
+    }
+}
