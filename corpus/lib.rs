@@ -15,6 +15,7 @@ pub mod digest;
 pub mod document;
 pub mod english;
 mod error;
+pub mod failure;
 pub mod lists;
 pub mod manifest;
 pub mod mapped;

@@ -2,37 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The exit codes of the command, as `--help` documents them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Code {
-    /// The world failed us: worth another try.
-    Failed = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// A pipeline, an option or a model is wrong: trying again gives the same.
-    Configuration = 64,
-    /// More damaged input than allowed, a dedup that takes more than its guard allows, or output that is
-    /// not as it was written.
-    Damaged = 65,
-    /// Ctrl-C.
-    Interrupted = 130,
-}
-
-/// A place in a text that the user wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file, or what else the text is called.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// How many characters to underline.
-    pub width: usize,
-    /// The line itself.
-    pub text: String,
-}
+pub use corpus::failure::{Code, Place};
 
 /// What went wrong, where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,20 +15,7 @@ pub use corpus::readable::{fitting, number};
 
 /// A failure as it is shown: what, where, what to do.
 pub fn words(failure: &Failure) -> String {
-    let mut words = format!("error: {}", failure.message);
-    if let Some(place) = &failure.place {
-        let number = place.line.to_string();
-        let margin = " ".repeat(number.len());
-        let before: String =
-            place.text.chars().take(place.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
-        let _ = write!(words, "\n{margin}--> {}:{}:{}", place.file, place.line, place.column);
-        let _ = write!(words, "\n{margin} |\n{number} | {}", place.text);
-        let _ = write!(words, "\n{margin} | {before}{}", "^".repeat(place.width));
-    }
-    if let Some(hint) = &failure.hint {
-        let _ = write!(words, "\nhint: {hint}");
-    }
-    words
+    corpus::failure::words(&failure.message, failure.place.as_deref(), failure.hint.as_deref())
 }
 
 /// Writes a line to standard error, for people who watch.

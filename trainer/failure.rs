@@ -1,38 +1,9 @@
 //! Why a command ends without having done its work: what, where, what to do about it.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The exit codes, those of `redpajama`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Code {
-    /// The world failed us: worth another try.
-    Failed = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// A configuration, a model or tokens that do not fit: trying again gives the same.
-    Configuration = 64,
-    /// A file is not as it was written.
-    Damaged = 65,
-    /// Ctrl-C.
-    Interrupted = 130,
-}
-
-/// A place in a text that the user wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file, or what else the text is called.
-    pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// How many characters to underline.
-    pub width: usize,
-    /// The line itself.
-    pub text: String,
-}
+pub use corpus::failure::{Code, Place};
 
 /// What went wrong, where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,22 +90,7 @@ impl From<corpus::Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "error: {}", self.message)?;
-        if let Some(place) = &self.place {
-            let number = place.line.to_string();
-            let margin = " ".repeat(number.len());
-            let before: String =
-                place.text.chars().take(place.column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
-            let mut words = String::new();
-            let _ = write!(words, "\n{margin}--> {}:{}:{}", place.file, place.line, place.column);
-            let _ = write!(words, "\n{margin} |\n{number} | {}", place.text);
-            let _ = write!(words, "\n{margin} | {before}{}", "^".repeat(place.width));
-            out.write_str(&words)?;
-        }
-        match &self.hint {
-            Some(hint) => write!(out, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        out.write_str(&corpus::failure::words(&self.message, self.place.as_deref(), self.hint.as_deref()))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Reading YAML: an error points at the very value, and `--set` changes one key.
 
+use corpus::failure::{TAB, bare, expected};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use serde_saphyr::Error;
 
 use crate::failure::{Failure, Place, Result};
+pub use corpus::failure::closest;
 
 /// Reads a configuration after setting keys in it.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str, set: &[String]) -> Result<T> {
@@ -60,10 +62,9 @@ fn malformed(file: &str, text: &str, error: &Error) -> Failure {
     let Some(place) = &failure.place else { return failure };
     if let Some((line, column, bracket)) = unclosed(text, place.line, place.column) {
         let close = if bracket == '[' { ']' } else { '}' };
-        let shown = text.lines().nth(line - 1).unwrap_or_default().to_owned();
         return Failure::configuration(format!("`{bracket}` is not closed"))
             .hint(format!("write `{close}` where it ends"))
-            .at(Place { file: file.to_owned(), line, column, width: 1, text: shown });
+            .at(Place::of(file, text, (line, column), 1));
     }
     if failure.message == TAB {
         // The parser points behind it.
@@ -104,14 +105,6 @@ fn unclosed(text: &str, line: usize, column: usize) -> Option<(usize, usize, cha
     }
 }
 
-/// The known word that someone most likely meant.
-pub fn closest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let word = word.to_lowercase().replace('-', "_");
-    let distance = |known: &&str| strsim::damerau_levenshtein(&word, &known.replace('-', "_"));
-    let close = known.iter().min_by_key(|known| distance(known))?;
-    (distance(close) <= 1 + word.len() / 4).then_some(close)
-}
-
 fn in_words(file: &str, text: &str, error: &Error) -> Failure {
     let (message, hint) = match error {
         Error::SerdeUnknownField { field, expected, .. } => {
@@ -129,41 +122,27 @@ fn in_words(file: &str, text: &str, error: &Error) -> Failure {
             let key = key.as_deref().unwrap_or("the same key");
             (format!("`{key}` is there twice"), Some("keep one of them".to_owned()))
         }
-        other => {
-            let words = other.to_string();
-            let words = words.rfind(" at line ").map_or(words.as_str(), |at| &words[..at]);
-            (friendly(words), None)
-        }
+        other => (friendly(bare(&other.to_string())), None),
     };
     let failure = Failure { hint, ..Failure::configuration(&message) };
     match error.location().filter(|location| location.line() > 0) {
         Some(location) => {
-            let (line, column) = (location.line() as usize, location.column() as usize);
-            let shown = text.lines().nth(line - 1).unwrap_or_default();
-            let left = shown.chars().count().saturating_sub(column.saturating_sub(1));
-            let width = (location.span().len() as usize).clamp(1, left.max(1));
-            failure.at(Place { file: file.to_owned(), line, column: column.max(1), width, text: shown.to_owned() })
+            let from = (location.line() as usize, location.column() as usize);
+            failure.at(Place::of(file, text, from, location.span().len() as usize))
         }
         None => Failure { message: format!("{file}: {message}"), ..failure },
     }
 }
 
-const TAB: &str = "a tab where YAML allows spaces alone";
-
 /// The parser's own complaints of a value, for people who do not know its types.
 fn friendly(words: &str) -> String {
-    let expected = [
+    let own = [
         ("invalid u64", "expected a whole number from 0"),
         ("invalid usize", "expected a whole number from 0"),
         ("invalid u32", "expected a whole number from 0 to 4294967295"),
-        ("invalid f64", "expected a number"),
-        ("invalid floating point", "expected a number"),
-        ("invalid bool", "expected true or false"),
-        ("expected string scalar", "expected one value, not a list or a map"),
         ("expected mapping start", "expected a map of keys and values"),
         ("expected sequence start", "expected a list, such as [first, second]"),
         ("unexpected end of input", "the configuration is empty"),
-        ("tabs disallowed", TAB),
         ("multiple YAML documents", "a second configuration begins here, and a file holds one"),
         ("comment intercepting", "a value that goes on after this comment: check how far the next line is indented"),
         ("mapping values are not allowed", "a key where none can be: check how far the lines before it are indented"),
@@ -172,7 +151,8 @@ fn friendly(words: &str) -> String {
     if words.contains("nonzero") {
         return "0 is too small: it counts from 1".to_owned();
     }
-    expected.iter().find(|(start, _)| words.starts_with(start)).map_or(words, |(_, say)| say).to_owned()
+    let own = own.iter().find(|(start, _)| words.starts_with(start)).map(|(_, say)| *say);
+    own.or_else(|| expected(words)).unwrap_or(words).to_owned()
 }
 
 /// What is set, as YAML reads it; what is none is a text.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub use corpus::failure::closest;
+use corpus::failure::{bare, expected};
 use serde::{Deserialize, de};
 use serde_saphyr::Spanned;
 
@@ -60,29 +62,16 @@ fn check_items(file: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The known word that someone most likely meant.
-pub fn closest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let word = word.to_lowercase().replace('-', "_");
-    let distance = |known: &str| strsim::damerau_levenshtein(&word, known);
-    let close = known.iter().copied().min_by_key(|known| distance(known))?;
-    let near = distance(close) <= 1 + word.len() / 4 || (word.len() > 3 && close.contains(&word));
-    near.then_some(close)
-}
-
 /// Reads YAML; an error points at the very value.
 pub fn parse<T: de::DeserializeOwned>(file: &str, text: &str) -> Result<T> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| in_words(file, text, error.without_snippet()))
 }
 
-/// A place in a text, as far as one line shows it.
+/// Where the parser found something.
 pub fn place(file: &str, text: &str, location: serde_saphyr::Location) -> Place {
-    let (line, column) = (location.line() as usize, location.column() as usize);
-    let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    let left = shown.chars().count().saturating_sub(column.saturating_sub(1));
-    // A map or list is underlined from its start to the end of its first line.
-    let width = (location.span().len() as usize).clamp(1, left.max(1));
-    Place { file: file.to_owned(), line, column, width, text: shown.to_owned() }
+    let from = (location.line() as usize, location.column() as usize);
+    Place::of(file, text, from, location.span().len() as usize)
 }
 
 fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
@@ -126,8 +115,7 @@ fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
         }
         other => {
             let words = other.to_string();
-            let words = words.rfind(" at line ").map_or(words.as_str(), |at| &words[..at]);
-            let (message, mut hint) = friendly(words, &word_at(text, error.location()));
+            let (message, mut hint) = friendly(bare(&words), &word_at(text, error.location()));
             if matches!(other, Error::InvalidScalar { .. })
                 && error.location().is_some_and(|place| goes_on(text, place))
             {
@@ -202,14 +190,11 @@ fn friendly(words: &str, value: &str) -> (String, Option<String>) {
             false => ("expected a whole number from 0".to_owned(), None),
         };
     }
-    let expected = [
+    if let Some(say) = expected(words) {
+        return (say.to_owned(), words.starts_with("tabs disallowed").then(|| "indent with spaces".to_owned()));
+    }
+    let own = [
         ("invalid i64", "expected a whole number", None),
-        ("invalid f64", "expected a number", None),
-        ("invalid f32", "expected a number", None),
-        ("invalid floating point", "expected a number", None),
-        ("invalid bool", "expected true or false", None),
-        ("expected string scalar", "expected one value, not a list or a map", None),
-        ("tabs disallowed", "a tab where YAML allows spaces alone", Some("indent with spaces")),
         ("unclosed quote", "a quote that is never closed", Some("end the text with the quote that it begins with")),
         (
             "while parsing a block mapping",
@@ -222,7 +207,7 @@ fn friendly(words: &str, value: &str) -> (String, Option<String>) {
             Some("put quotes around a text that begins with `*`, such as a pattern: \"*.json.gz\""),
         ),
     ];
-    if let Some((_, say, hint)) = expected.iter().find(|(start, ..)| words.starts_with(start)) {
+    if let Some((_, say, hint)) = own.iter().find(|(start, ..)| words.starts_with(start)) {
         return ((*say).to_owned(), hint.map(str::to_owned));
     }
     if words.starts_with("expected mapping start") || words.contains("externally tagged enum") {
