@@ -11,7 +11,7 @@ use corpus::manifest::RawRead;
 use corpus::sorted::Sorter;
 use corpus::store::Store;
 use corpus::{RawFile, Tally};
-use stages::{Models, Rank, Sketch};
+use stages::{Models, Rank, Sketch, StageSpec};
 
 use crate::execute::passes::execute;
 use crate::ledger::{Commit, Ledger};
@@ -28,6 +28,9 @@ const BANDS: u64 = 16;
 const ROWS: i32 = 6;
 /// One document in so many is a copy.
 const COPIES: u64 = 5;
+/// The most of a copy that is another's, and so many bits of its SimHash change then.
+const MOST_CHANGED: f64 = 0.25;
+const MOST_FLIPPED: f64 = 8.0;
 /// Shingles of a document. A page of a crawl has some four hundred; so do these.
 const SHINGLES: u64 = 400;
 
@@ -53,7 +56,7 @@ fn copy_of(document: u64, documents: u64) -> Option<(u64, f64)> {
     }
     let texts = (documents / COPIES / 3).max(1);
     let text = (share(document ^ 0x7e << 32).powi(3) * texts as f64) as u64;
-    Some((text, 0.25 * share(document ^ 0x1d << 32).powi(2)))
+    Some((text, MOST_CHANGED * share(document ^ 0x1d << 32).powi(2)))
 }
 
 /// Whether one part of a document is that of the text of which it is a copy.
@@ -84,6 +87,15 @@ fn sketches_of(document: u64, documents: u64, mut push: impl FnMut([u8; 16])) {
         }
         push(key);
     }
+}
+
+/// The SimHash of a document, as of a text that nobody wrote; that of a copy differs from its text's in so
+/// many bits more or less as it was changed.
+fn simhash_of(document: u64, documents: u64) -> u64 {
+    let Some((text, changed)) = copy_of(document, documents) else { return mixed(document ^ 0xf1 << 56) };
+    let flipped = |flip| 1u64 << (mixed(document << 4 ^ flip ^ 0xf2 << 56) % 64);
+    (0..(changed * MOST_FLIPPED / MOST_CHANGED) as u64)
+        .fold(mixed(text ^ 0xf3 << 56), |hash, flip| hash ^ flipped(flip))
 }
 
 fn evidence_of(document: u64, documents: u64, shingles: &mut Vec<u64>) {
@@ -127,8 +139,13 @@ fn a_dedup_at_the_size_of_a_corpus() {
     let (live, memories) = prepared.shares(usize::MAX);
     let plan = &prepared.plan;
     let ledger = Ledger::new(&store);
+    let simhashes = match &plan.groups[0].spec {
+        StageSpec::SimhashDedup(options) => Some(options),
+        _ => None,
+    };
+    let sketches = simhashes.map_or(BANDS, |options| options.keys(0).count() as u64);
     println!(
-        "{} documents in {partitions} partitions, {BANDS} sketches each, in {} ranges; `{stage}`, memory {}, of which a \
+        "{} documents in {partitions} partitions, {sketches} sketches each, in {} ranges; `{stage}`, memory {}, of which a \
          sorter has {}; {live} tasks at once\n",
         number(documents),
         plan.groups[0].ranges,
@@ -139,7 +156,7 @@ fn a_dedup_at_the_size_of_a_corpus() {
         vec![["", "CPU s", "wall s", "ns of CPU a sketch", "bytes it left", "peak memory"].map(str::to_owned).to_vec()];
     let mut phase = |what: &str, cpu: f64, begun: Instant, bytes: u64| {
         let wall = begun.elapsed().as_secs_f64();
-        let nanoseconds = cpu * 1e9 / (documents * BANDS) as f64;
+        let nanoseconds = cpu * 1e9 / (documents * sketches) as f64;
         let figures = [format!("{cpu:.1}"), format!("{wall:.1}"), format!("{nanoseconds:.0}")];
         rows.push(
             [vec![what.to_owned()], figures.to_vec(), vec![number(bytes), Size(peak_memory()).to_string()]].concat(),
@@ -153,9 +170,12 @@ fn a_dedup_at_the_size_of_a_corpus() {
         let mut sorter = Sorter::<{ Sketch::WIDTH }>::new(&store, memories.sort);
         for record in 0..each {
             let rank = Rank { raw_file: 0, record };
-            sketches_of(partition as u64 * each + record, documents, |key| {
-                sorter.push(Sketch { key, rank }.to_bytes()).unwrap();
-            });
+            let document = partition as u64 * each + record;
+            let mut push = |key| sorter.push(Sketch { key, rank }.to_bytes()).unwrap();
+            match simhashes {
+                Some(options) => options.keys(simhash_of(document, documents)).for_each(push),
+                None => sketches_of(document, documents, &mut push),
+            }
         }
         let sketches = sorter.publish(&format!("between/c4-{partition:05}.sketches")).unwrap();
         bytes += sketches.bytes;
@@ -228,7 +248,7 @@ fn a_dedup_at_the_size_of_a_corpus() {
     }
     print!("{}", table(&rows));
     let mut pairs = corpus::PairCounts::default();
-    let (mut gone, mut last) = (0u64, None);
+    let mut gone = vec![false; documents as usize];
     for task in plan.passes.iter().flat_map(|pass| &pass.tasks) {
         if let Some(commit) = ledger.commit_of(&task.id).unwrap()
             && let Some(of_it) = commit.pairs
@@ -242,18 +262,24 @@ fn a_dedup_at_the_size_of_a_corpus() {
         let file = corpus::sorted::SortedFile::<{ stages::Finding::WIDTH }>::open(&store.path(&name)).unwrap();
         for finding in file.range([0; stages::Finding::WIDTH], None, 64 << 10).unwrap() {
             let finding = stages::Finding::from_bytes(finding.unwrap());
-            gone += u64::from(last.replace(finding.gone) != Some(finding.gone));
+            gone[(u64::from(finding.gone.raw_file) * each + finding.gone.record) as usize] = true;
         }
     }
-    println!(
-        "\npairs: {} proposed, {} left out, {} compared, {} alike; {} documents go; whole process: {} at its peak",
-        number(pairs.proposed),
-        number(pairs.capped),
-        number(pairs.compared),
-        number(pairs.alike),
-        number(gone),
-        Size(peak_memory())
-    );
+    let gone = gone.into_iter().filter(|gone| *gone).count() as u64;
+    let compared = match simhashes {
+        Some(options) => {
+            let (together, _, comparisons) = options.comparisons(documents);
+            format!("{} SimHashes share a block, about {} comparisons", number(together), number(comparisons))
+        }
+        None => format!(
+            "pairs: {} proposed, {} left out, {} compared, {} alike",
+            number(pairs.proposed),
+            number(pairs.capped),
+            number(pairs.compared),
+            number(pairs.alike)
+        ),
+    };
+    println!("\n{compared}; {} documents go; whole process: {} at its peak", number(gone), Size(peak_memory()));
     assert!(gone > 0);
     assert!(peak_memory() < memory, "more memory than {}", Size(memory));
 }

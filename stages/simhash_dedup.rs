@@ -107,6 +107,11 @@ impl SimhashDedup {
         key
     }
 
+    /// The keys that a document with this SimHash leaves, one for each block.
+    pub fn keys(&self, hash: u64) -> impl Iterator<Item = Key> {
+        (0..=self.distance.0).map(move |block| self.key(block, hash))
+    }
+
     /// The block of a key.
     fn block(&self, shared: u64) -> u32 {
         // One block alone is as wide as the number.
@@ -167,7 +172,7 @@ impl Dedup for SimhashDedup {
 
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
         let hash = simhash::of(document.text(), self.shingle.0 as usize);
-        keys.extend((0..=self.distance.0).map(|block| self.key(block, hash)));
+        keys.extend(self.keys(hash));
     }
 
     /// Compares all SimHashes that share a block, which come together; for each the document of lowest rank
@@ -218,8 +223,7 @@ mod tests {
     fn found(dedup: &SimhashDedup, hashes: &[u64], room: Option<(&Store, usize)>) -> Vec<Finding> {
         let mut sketches = Vec::new();
         for (record, hash) in hashes.iter().enumerate() {
-            let blocks = 0..=dedup.distance.0;
-            sketches.extend(blocks.map(|block| Sketch { key: dedup.key(block, *hash), rank: rank(record) }));
+            sketches.extend(dedup.keys(*hash).map(|key| Sketch { key, rank: rank(record) }));
         }
         sketches.sort();
         let mut pairs = Vec::new();
@@ -317,55 +321,6 @@ mod tests {
                 assert_eq!(dedup.block(halves(dedup.key(block, next())).0), block);
             }
         }
-    }
-
-    #[test]
-    #[ignore = "measures: SIMHASHES=1000000 SIMHASH_DISTANCE=5 SIMHASH_MEMORY=67108864 cargo test --release -p stages \
-                many_simhashes -- --ignored --nocapture"]
-    #[allow(clippy::print_stdout)]
-    fn many_simhashes() {
-        fn setting(name: &str) -> Option<u64> {
-            std::env::var(name).ok()?.parse().ok()
-        }
-        let cpu = || {
-            let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-            now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-        };
-        let peak = || std::fs::read_to_string("/proc/self/status").unwrap();
-        let peak = || peak().lines().find(|line| line.starts_with("VmHWM")).map(str::to_owned).unwrap_or_default();
-        let documents = setting("SIMHASHES").unwrap_or(10_000);
-        let dedup = SimhashDedup {
-            distance: Distance(setting("SIMHASH_DISTANCE").unwrap_or(5) as u32),
-            ..SimhashDedup::default()
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        let mut sorter = corpus::sorted::Sorter::<{ Sketch::WIDTH }>::new(&store, 4 << 20);
-        let (mut next, mut last) = (random(), 0);
-        for record in 0..documents as usize {
-            // One in ten has two bits other than the one before it.
-            let hash = if record % 10 == 9 { last ^ 1 << (record % 61) ^ 1 << 63 } else { next() };
-            last = hash;
-            for block in 0..=dedup.distance.0 {
-                let sketch = Sketch { key: dedup.key(block, hash), rank: rank(record) };
-                sorter.push(sketch.to_bytes()).unwrap();
-            }
-        }
-        let mut sorted = sorter.sorted().unwrap().map(|bytes| bytes.map(Sketch::from_bytes));
-        let (before, begun) = (peak(), cpu());
-        let mut pairs = 0u64;
-        let mut note = |_: Finding| {
-            pairs += 1;
-            Ok(())
-        };
-        let memory = setting("SIMHASH_MEMORY").unwrap_or(1 << 20) as usize;
-        dedup.resolve_within(&mut sorted, (&store, memory), &mut note).unwrap();
-        println!(
-            "{documents} SimHashes at {} bits: {:.1} CPU s, {pairs} pairs; before {before}, after {}",
-            dedup.distance.0,
-            cpu() - begun,
-            peak()
-        );
     }
 
     #[test]

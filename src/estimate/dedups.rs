@@ -27,8 +27,8 @@ const CANDIDATE: f64 = 34e-6;
 const EVIDENCE: f64 = 4.8e-9;
 /// Of a pair that is judged as it was found; of those that were compared few are left.
 const PAIR: f64 = 200e-9;
-/// Of two SimHashes that are compared, of very many that share a block (`many_simhashes` in
-/// `stages/simhash_dedup.rs`).
+/// Of two SimHashes that are compared, of very many that share a block (`bench/scale --stage
+/// 'simhash_dedup: { distance: 15 }'`).
 const COMPARISON: f64 = 0.11e-9;
 /// From so many documents on that share a block it is said what that costs: with a distance of 15 four hours.
 const CROWDED: u64 = 1_000_000;
