@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
-use crate::cpu::Float;
+use crate::cpu::{Float, narrowed};
 use crate::failure::{Failure, Result};
 
 /// The longest header that the format allows.
@@ -69,8 +69,8 @@ impl Stored {
             match self {
                 Stored::F32 => out.extend_from_slice(&(number.f64() as f32).to_le_bytes()),
                 Stored::F64 => out.extend_from_slice(&number.f64().to_le_bytes()),
-                Stored::Bf16 => out.extend_from_slice(&half::bf16::from_f64(number.f64()).to_le_bytes()),
-                Stored::F16 => out.extend_from_slice(&half::f16::from_f64(number.f64()).to_le_bytes()),
+                Stored::Bf16 => out.extend_from_slice(&half::bf16::from_f32(narrowed(number.f64())).to_le_bytes()),
+                Stored::F16 => out.extend_from_slice(&half::f16::from_f32(narrowed(number.f64())).to_le_bytes()),
             }
         }
     }
@@ -206,6 +206,29 @@ mod tests {
                 assert!((got - number).abs() <= error * number.abs(), "{stored:?}: {got} for {number}");
             }
             assert!(file.read::<f32>("c").unwrap_err().message.contains("no tensor `c`"));
+        }
+    }
+
+    /// What lies a little above a middle goes up, by however little.
+    #[test]
+    fn what_is_stored_in_16_bits_is_the_nearest() {
+        let mut numbers = Vec::new();
+        for high in (0..=u16::MAX).step_by(7) {
+            for low in [0, 1, 0x0fff, 0x1000, 0x1001, 0x2fff, 0x3000, 0x3001, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                numbers.push(f32::from_bits(u32::from(high) << 16 | low));
+            }
+        }
+        numbers.retain(|number| number.is_finite());
+        for stored in [Stored::Bf16, Stored::F16] {
+            let mut bytes = Vec::new();
+            stored.put(&numbers, &mut bytes);
+            for (number, two) in numbers.iter().zip(bytes.chunks_exact(2)) {
+                let right = match stored {
+                    Stored::Bf16 => half::bf16::from_f32(*number).to_le_bytes(),
+                    _ => half::f16::from_f32(*number).to_le_bytes(),
+                };
+                assert_eq!(two, right, "{stored:?}: {number:e}");
+            }
         }
     }
 

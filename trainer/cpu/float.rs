@@ -75,11 +75,11 @@ impl Float for f64 {
     }
 
     fn bf16(self) -> f64 {
-        half::bf16::from_f64(self).to_f64()
+        f64::from(super::rounding::bf16(super::rounding::narrowed(self)))
     }
 
     fn fp16(self) -> f64 {
-        half::f16::from_f64(self).to_f64()
+        f64::from(super::rounding::fp16(super::rounding::narrowed(self)))
     }
 
     fn put(self, out: &mut Vec<u8>) {

@@ -23,6 +23,7 @@ use crate::device::{AdamStep, Device, Gelu, Heads, Into, Precision, Rotary, Shap
 use crate::weights::Affine;
 use bend::gelu_and_slope;
 use gemm::{Matrix, multiply};
+pub(crate) use rounding::narrowed;
 use sums::{add_partial, exponentials, fold, highest, sum, vectorized};
 
 /// Numbers that one thread takes at a time, where each is on its own.

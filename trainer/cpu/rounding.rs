@@ -34,9 +34,42 @@ pub(super) fn fp16(number: f32) -> f32 {
     if number.is_nan() { number } else { bounded }
 }
 
+/// An `f32` that rounds to 16 bits as a number of 64 does. The nearest would be rounded twice: what lies a little above
+/// the middle of two numbers of 16 bits would first come to lie on it. This is the one toward zero, its last bit set
+/// where anything is lost.
+#[inline(always)]
+pub(crate) fn narrowed(number: f64) -> f32 {
+    let near = number as f32;
+    if f64::from(near) == number || number.is_nan() {
+        return near;
+    }
+    let beyond = f64::from(near).abs() > number.abs();
+    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_numbers_are_rounded_once() {
+        for step in [2f64.powi(-7), 2f64.powi(-10)] {
+            let middle = 1.0 + step / 2.0;
+            for tiny in [2f64.powi(-23), 2f64.powi(-24), 2f64.powi(-25), 2f64.powi(-40), 2f64.powi(-52)] {
+                for sign in [1.0, -1.0] {
+                    for (number, right) in [(middle + tiny, 1.0 + step), (middle - tiny, 1.0), (middle, 1.0)] {
+                        let number = narrowed(sign * number);
+                        let rounded = if step > 0.005 { bf16(number) } else { fp16(number) };
+                        assert_eq!(f64::from(rounded), sign * right, "{number:e}");
+                    }
+                }
+            }
+        }
+        assert_eq!((narrowed(0.0), narrowed(-0.1f32 as f64), narrowed(f64::INFINITY)), (0.0, -0.1, f32::INFINITY));
+        assert_eq!((narrowed(1e300), bf16(narrowed(-1e300))), (f32::MAX, f32::NEG_INFINITY));
+        assert_eq!((narrowed(1e-300), fp16(narrowed(-1e-300))), (f32::from_bits(1), 0.0));
+        assert!(narrowed(f64::NAN).is_nan());
+    }
 
     #[test]
     fn all_that_can_be_rounded_is_rounded_as_it_should_be() {
