@@ -19,6 +19,7 @@ pub mod first;
 pub mod folder;
 pub mod generate;
 pub mod keys;
+pub mod launcher;
 pub mod learner;
 pub mod libraries;
 pub mod memory;

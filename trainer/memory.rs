@@ -143,7 +143,11 @@ pub fn check(plan: &RunPlan, place: Place, available: &Available) -> Result<()> 
         return Ok(());
     }
     let name = plan.spec.model.preset.map_or("the model", |preset| preset.name);
-    let beside = if place.beside > 1 { format!(" in {} processes", place.beside) } else { String::new() };
+    let beside = match place.beside {
+        1 => String::new(),
+        all if all == place.processes => format!(" by the {all} processes, which share this machine"),
+        some => format!(" by {some} of {} processes, which share this machine", place.processes),
+    };
     let message = format!(
         "{name} does not fit: {} are needed{beside}, {} are available of {}",
         bytes(most as f64),
@@ -260,7 +264,13 @@ mod tests {
         let text = "model: pythia-160m\nbatch: 64";
         let (own, shared) = (Needs::of(&plan(text), 1), Needs::of(&plan(text), 4));
         assert_eq!(own.moments, 4 * shared.moments);
-        assert!(said(text, 10, four(1)).is_ok() && said(text, 10, four(4)).unwrap_err().contains(" in 4 processes, "));
+        assert!(said(text, 10, four(1)).is_ok());
+        for (beside, words) in
+            [(4, " are needed by the 4 processes, which"), (3, " are needed by 3 of 4 processes, which")]
+        {
+            let failure = said(text, 8, four(beside)).unwrap_err();
+            assert!(failure.contains(words) && failure.contains(" share this machine, 8.0 GiB are"), "{failure}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use corpus::Digest;
 use corpus::store::Store;
 
 use crate::checkpoint::{self, Snapshot, Standing};
-use crate::comm::{Comm, Solo, Tcp, World};
+use crate::comm::{Comm, Solo, Tcp};
 use crate::cpu::{Cpu, Float};
 use crate::data::Data;
 use crate::device::{Device, Precision};
@@ -18,6 +18,7 @@ use crate::evaluate::{self, evaluate};
 use crate::failure::{Code, Failure, Result};
 use crate::first;
 use crate::folder;
+use crate::launcher::World;
 use crate::learner::Learner;
 use crate::memory::{self, Place};
 use crate::model::Model;
@@ -134,7 +135,8 @@ impl Others {
             others.0.push(child);
         }
         let meeting = format!("127.0.0.1:{port}");
-        Ok((others, World { rank: 0, size: usize::from(size), meeting }))
+        let size = usize::from(size);
+        Ok((others, World { rank: 0, size, meeting, beside: size, with_first: true }))
     }
 
     /// Waits for them; without the first, which alone writes, there is nothing left for them to do.
@@ -157,11 +159,9 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
         _ => Ok(()),
     };
     match (launched, args.processes.unwrap_or(1)) {
-        (Some(world), own) => {
-            // torchrun says how many it starts on this machine, `--processes` too; others do not.
-            let beside =
-                std::env::var("LOCAL_WORLD_SIZE").ok().and_then(|word| word.parse().ok()).unwrap_or(own).max(1);
-            fits(Place { processes: world.size as u64, beside: u64::from(beside), first: world.rank == 0 })?;
+        (Some(world), _) => {
+            let (processes, beside) = (world.size as u64, world.beside as u64);
+            fits(Place { processes, beside, first: world.with_first })?;
             process(args, &plan, Box::new(Tcp::connect(&world)?), 1)
         }
         (None, 1) => {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 
-use super::{Comm, World};
+use super::Comm;
 use crate::failure::{Code, Failure, Result};
+use crate::launcher::World;
 
 /// How long a process waits for the others to come.
 const GATHERING: Duration = Duration::from_secs(300);
@@ -36,7 +37,7 @@ pub struct Tcp {
 impl Tcp {
     /// Meets the others. The number of processes is a power of two.
     pub fn connect(world: &World) -> Result<Tcp> {
-        let World { rank, size, meeting } = world;
+        let World { rank, size, meeting, .. } = world;
         if !size.is_power_of_two() {
             return Err(Failure::usage(format!("{size} processes: their number must be a power of two"))
                 .hint("gradients are added as a binary tree, so that every number of processes gives the same bits"));
@@ -291,7 +292,7 @@ mod tests {
     use super::*;
 
     fn world(rank: usize, size: usize, port: u16) -> World {
-        World { rank, size, meeting: format!("127.0.0.1:{port}") }
+        World { rank, size, meeting: format!("127.0.0.1:{port}"), beside: size, with_first: true }
     }
 
     fn free_port() -> u16 {
