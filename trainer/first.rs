@@ -6,23 +6,60 @@ use corpus::catalog::{CATALOG, Catalog};
 
 use crate::data::catalog;
 use crate::failure::{Failure, Result};
+use crate::pretrain::PretrainArgs;
 use crate::yaml;
 
 /// The name of the file that is to be written.
 const FILE: &str = "run.yaml";
 
-/// What is wrong without a configuration, and one to write, for the folder that `--set data.from=…` names;
-/// `output` is where the run was to be written.
-pub fn missing(command: &str, set: &[String], output: Option<&Path>) -> Result<Failure> {
-    let from = set.iter().rev().find_map(|set| set.strip_prefix("data.from=")).map(yaml::text);
+/// What is wrong without a configuration, and one to write, for the folder that `--set data.from=…` names; with the
+/// command that goes on from there, which keeps all that was asked for.
+pub fn missing(command: &str, args: &PretrainArgs) -> Result<Failure> {
+    let from = args.set.iter().rev().find_map(|set| set.strip_prefix("data.from=")).map(yaml::text);
     let known = from.as_deref().map(|folder| catalog(Path::new(folder))).transpose()?;
     let text = configuration(from.as_deref().unwrap_or("OUT"), known.as_ref());
     let place = if from.is_none() { "OUT is the folder that `redpajama build` wrote" } else { "it fits this corpus" };
-    let output = output.map(|output| format!(" --output {}", output.display())).unwrap_or_default();
+    let own = std::env::args().next().unwrap_or_else(|| "redpajama-train".to_owned());
     Ok(Failure::usage("no configuration says what to train").hint(format!(
-        "write this to {FILE} ({place}), then run `redpajama-train {command} {FILE}{output}`:\n\n{}",
+        "write this to {FILE} ({place}), then run `{}`:\n\n{}",
+        again(&own, command, args),
         text.trim_end()
     )))
+}
+
+/// The command that was typed, with the file that it lacked.
+fn again(program: &str, command: &str, args: &PretrainArgs) -> String {
+    let words = |words: &[&str]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>();
+    let mut line = if args.typed.is_empty() {
+        words(&[program, command, FILE])
+    } else {
+        args.typed.iter().map(String::as_str).chain([FILE]).map(quoted).collect()
+    };
+    if let Some(output) = &args.output {
+        line.extend(words(&["--output", &output.to_string_lossy()]));
+    }
+    // The file says where the shards are; what `redpajama train` set comes first.
+    let given = args.set.iter().enumerate();
+    let kept = given.filter(|(at, set)| !set.starts_with("data.from=") || (!args.typed.is_empty() && *at > 0));
+    kept.for_each(|(_, set)| line.extend(words(&["--set", set])));
+    for (name, number) in [("--threads", args.threads), ("--processes", args.processes)] {
+        if let Some(number) = number {
+            line.extend([name.to_owned(), number.to_string()]);
+        }
+    }
+    if args.overcommit {
+        line.push("--overcommit".to_owned());
+    }
+    line.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./=,:+@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// What is wrong where a folder stands for a configuration, and what to do with such a folder.
@@ -64,4 +101,29 @@ fn configuration(from: &str, catalog: Option<&Catalog>) -> String {
         "model: {{ {model} }}\ndata: {{ from: {from} }}\nsequence: {sequence}\nbatch: 16\nmicro: 4\nsteps: 1000\n\
          optimizer: {{ rate: 1e-3 }}\ncheckpoint: {{ every: 100 }}\neval_every: 100\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_command_that_goes_on_is_the_one_that_was_typed() {
+        let of = |words: &[&str]| match Cli::parse_from([&["redpajama-train", "pretrain"], words].concat()).command {
+            Command::Pretrain(args) => again("bin/redpajama-train", "pretrain", &args),
+            _ => String::new(),
+        };
+        let own = "bin/redpajama-train pretrain run.yaml";
+        assert_eq!(of(&[]), own);
+        assert_eq!(of(&["--set", "data.from=\"a b\"", "--output", "it's"]), format!(r"{own} --output 'it'\''s'"));
+        let all = ["--overcommit", "--threads", "1", "--set", "optimizer={ rate: 1 }", "--processes", "2"];
+        assert_eq!(of(&all), format!("{own} --set 'optimizer={{ rate: 1 }}' --threads 1 --processes 2 --overcommit"));
+        let typed = ["--typed", "./redpajama", "--typed", "train", "--typed", "a b", "--set", "data.from=\"a b\""];
+        assert_eq!(of(&typed), "./redpajama train 'a b' run.yaml");
+        let more = [&typed[..], &["--set", "data.from=c", "--set", "steps=3"]].concat();
+        assert_eq!(of(&more), "./redpajama train 'a b' run.yaml --set data.from=c --set steps=3");
+    }
 }

@@ -54,6 +54,9 @@ pub struct PretrainArgs {
     /// Start although the run needs more memory than this machine has
     #[arg(long)]
     pub overcommit: bool,
+    /// The words of another command that became this one: the user is told to type that one again
+    #[arg(long, hide = true, value_name = "WORD", allow_hyphen_values = true)]
+    pub typed: Vec<String>,
 }
 
 impl PretrainArgs {
@@ -61,7 +64,7 @@ impl PretrainArgs {
     pub(crate) fn config(&self, command: &str) -> Result<&Path> {
         match &self.config {
             Some(config) => Ok(config),
-            None => Err(first::missing(command, &self.set, self.output.as_deref())?),
+            None => Err(first::missing(command, self)?),
         }
     }
 }

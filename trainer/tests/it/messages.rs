@@ -23,7 +23,7 @@ fn without_a_configuration_one_is_proposed_that_trains() {
     place.fails("pretrain --set data.from=nowhere", 64, "nowhere has no catalog.json");
     let said = text(&place.run("pretrain --set data.from=corpus").stderr);
     let (hint, proposed) = said.split_once("\n\n").unwrap();
-    assert!(hint.contains("write this to run.yaml") && hint.contains("`redpajama-train pretrain run.yaml`"), "{hint}");
+    assert!(hint.contains("write this to run.yaml") && hint.contains("redpajama-train pretrain run.yaml`"), "{hint}");
     std::fs::write(place.path("run.yaml"), proposed).unwrap();
     place.fine("pretrain run.yaml --set steps=1");
     let (table, _) = place.fine("eval runs/run --config run.yaml");
@@ -58,12 +58,12 @@ fn a_folder_is_no_configuration() {
 #[test]
 fn a_proposal_keeps_what_was_asked_for() {
     let place = Place::new();
-    place.fails(
-        "pretrain --set data.from=\"corpus\" --output x",
-        2,
-        "then run `redpajama-train pretrain run.yaml --output x`",
-    );
+    place.fails("pretrain --set data.from=\"corpus\" --output x", 2, "redpajama-train pretrain run.yaml --output x`:");
     place.fails("pretrain --set data.from=\"corpus\" --output x", 2, "data: { from: \"corpus\" }");
+    place.fails("plan --set data.from=corpus --set steps=3", 2, "redpajama-train plan run.yaml --set steps=3`:");
+    // As `redpajama train` starts it.
+    let typed = "pretrain --set data.from=corpus --typed redpajama --typed train --typed corpus --output x";
+    place.fails(typed, 2, "then run `redpajama train corpus run.yaml --output x`:");
 }
 
 #[test]
