@@ -55,8 +55,8 @@ pub mod bend {
     /// The bend of a name.
     pub fn of(name: &str) -> Option<Gelu> {
         match name {
-            "gelu" => Some(Gelu::Erf),
-            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Some(Gelu::Tanh),
+            "gelu" | "gelu_python" => Some(Gelu::Erf),
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_accurate" => Some(Gelu::Tanh),
             _ => None,
         }
     }
