@@ -7,7 +7,8 @@
 The loss of the last steps must lie well below the entropy of single tokens, in training and on windows
 that were held out; a run that is killed must end with the bits of one that is not; the exported folder
 must hold the run's weights. With `--transformers PYTHON`, an interpreter that has torch and transformers
-loads it, must go on with the same tokens and the same text, and give the same logits at every position.
+loads it, must go on with the same tokens and the same text, and give the same logits at every position;
+and so must small models in every form that their files have, there and back (`exchange.py`).
 """
 
 import argparse
@@ -170,6 +171,7 @@ def prove(args, scratch):
     demand(ours == run(train, "generate", whole, "--ids", ids, "--tokens", 24).strip(), f"exported, it goes on with {ours}")
     if args.transformers:
         compare(args.transformers, train, exported)
+        print(run(args.transformers, HERE / "exchange.py", "--programs", args.programs).rstrip())
     else:
         print("transformers was not asked (--transformers PYTHON)")
 
