@@ -115,7 +115,7 @@ pub struct StageCounts {
     pub edited: u64,
     /// Documents on which it wrote a signal or tokens.
     pub measured: u64,
-    /// Documents that it marked as alike to one of another run.
+    /// Documents that it marked as alike to one of another run, or as having parts that one has.
     #[serde(skip_serializing_if = "is_none", default)]
     pub marked: u64,
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use corpus::Counts;
 use corpus::catalog::Catalog;
+use stages::against::PART_SIGNALS;
 
 use crate::failure::{Failure, Result};
 use crate::metrics::Cost;
@@ -179,7 +180,8 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
     }
     for (name, slice) in &catalog.slices {
         for (label, stage) in slice.counts.stages.iter().filter(|(_, stage)| stage.marked > 0) {
-            row("marked", format!("{}, which another run has too ({name}: {label})", count(stage.marked, "document")));
+            let what = if marks_parts(label) { "of which another run has parts" } else { "which another run has too" };
+            row("marked", format!("{}, {what} ({name}: {label})", count(stage.marked, "document")));
         }
     }
     let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
@@ -201,6 +203,13 @@ pub fn left_out(catalog: &Catalog) -> Vec<String> {
         )
     });
     words.collect()
+}
+
+/// Whether the stage of a label is a dedup that marks how much of a document another run has.
+fn marks_parts(label: &str) -> bool {
+    let writes = |told: &stages::Told| told.writes.iter().any(|signal| signal.name == PART_SIGNALS[0].name);
+    let name = label.split_once(':').map_or(label, |(_, name)| name);
+    stages::told().iter().any(|told| told.name == name && writes(told))
 }
 
 /// Stages that did nothing at all: most often an option that does not mean what it was taken for. The

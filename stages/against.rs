@@ -30,7 +30,9 @@ pub enum Then {
     #[default]
     Drop,
     /// They stay, and the signals `other_id`, `other_similarity` and `other_run` name it; where several dedups
-    /// mark a document, the first mark stays. Among ours, all goes as if the other run were not there.
+    /// mark a document, the first mark stays. A dedup that cuts says how much of a text the other has: the signals
+    /// `other_share` and `other_share_run`, of several the greatest share. Among ours, all goes as if the other run
+    /// were not there.
     Mark,
 }
 
@@ -133,6 +135,21 @@ pub const SIGNALS: [SignalSpec; 3] = [
     SignalSpec { name: "other_run", kind: SignalKind::Text, about: "the other run's folder, as the pipeline gives it" },
 ];
 
+/// The signals of documents of which a dedup that cuts marks parts: how much of a text another run has, and which
+/// run that is.
+pub const PART_SIGNALS: [SignalSpec; 2] = [
+    SignalSpec {
+        name: "other_share",
+        kind: SignalKind::Number,
+        about: "with `against: { then: mark }`, the share of the text that is left, in bytes and from 0 to 1, that `then: drop` would have taken beside because another run has it; of several dedups that cut the greatest",
+    },
+    SignalSpec {
+        name: "other_share_run",
+        kind: SignalKind::Text,
+        about: "the folder of the run that has it, as the pipeline gives it; null if none has anything",
+    },
+];
+
 #[test]
 fn a_run_is_named_by_its_folder_alone_or_at_length() {
     use crate::StageSpec;
@@ -147,6 +164,13 @@ fn a_run_is_named_by_its_folder_alone_or_at_length() {
     assert!(marks.marks() && marks.writes().len() == 3);
     let text = serde_json::to_string(&marks).unwrap();
     assert!(text.contains(r#""against":{"then":"mark"}"#) && !text.contains("old"), "{text}");
+    for cuts in ["line_ngram_dedup", "paragraph_dedup", "substring_dedup"] {
+        let read = |then: &str| -> StageSpec {
+            serde_saphyr::from_str(&format!("{cuts}: {{ against: {{ run: ../old, then: {then} }} }}")).unwrap()
+        };
+        let (drops, marks) = (read("drop").writes(), read("mark").writes());
+        assert_eq!((&marks[..drops.len()], &marks[drops.len()..]), (&drops[..], &PART_SIGNALS[..]), "{cuts}");
+    }
     for wrong in ["{ against: { then: mark } }", "{ against: { run: a, then: keep } }", "{ against: { run: a, b: c } }"]
     {
         assert!(read(wrong).is_err(), "{wrong}");

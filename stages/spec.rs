@@ -279,6 +279,10 @@ pub fn writer_of(signal: &str) -> Option<&'static str> {
 impl StageSpec {
     /// The signals that it writes.
     pub fn writes(&self) -> Vec<SignalSpec> {
+        if let Some(own) = self.writes_of_parts() {
+            let marks = against::PART_SIGNALS.iter().filter(|_| self.marks());
+            return own.iter().chain(marks).cloned().collect();
+        }
         match self {
             StageSpec::C4(options) => options.writes().to_vec(),
             StageSpec::ContentHash(options) => options.writes().to_vec(),
@@ -286,22 +290,32 @@ impl StageSpec {
             StageSpec::Fineweb(options) => options.writes().to_vec(),
             StageSpec::Gopher(options) => options.writes().to_vec(),
             StageSpec::Language(options) => options.writes().to_vec(),
-            StageSpec::LineNgramDedup(options) => options.writes().to_vec(),
             StageSpec::LineStatistics(options) => options.writes().to_vec(),
-            StageSpec::ParagraphDedup(options) => options.writes().to_vec(),
             StageSpec::Perplexity(options) => options.writes().to_vec(),
             StageSpec::PersonalData(options) => options.writes().to_vec(),
             StageSpec::Quality(options) => options.writes().to_vec(),
             StageSpec::Secrets(options) => options.writes().to_vec(),
             StageSpec::Signals(options) => options.writes(),
-            StageSpec::SubstringDedup(options) => options.writes().to_vec(),
             _ if self.marks() => against::SIGNALS.to_vec(),
             _ => Vec::new(),
         }
     }
 
+    /// The signals that a dedup which cuts writes of what it took; nothing if it is none.
+    fn writes_of_parts(&self) -> Option<&'static [SignalSpec]> {
+        match self {
+            StageSpec::LineNgramDedup(options) => Some(options.writes()),
+            StageSpec::ParagraphDedup(options) => Some(options.writes()),
+            StageSpec::SubstringDedup(options) => Some(options.writes()),
+            _ => None,
+        }
+    }
+
     /// The signals that it writes with any options.
     fn could_write(&self) -> Vec<SignalSpec> {
+        if let Some(own) = self.writes_of_parts() {
+            return own.iter().chain(&against::PART_SIGNALS).cloned().collect();
+        }
         match self {
             StageSpec::Perplexity(_) => crate::perplexity::WRITES.to_vec(),
             StageSpec::Signals(_) => crate::signals::all(),
@@ -414,11 +428,6 @@ impl StageSpec {
             StageSpec::CrawlDedup(options) if self.marks() && options.judged() => Some(
                 "`by: winning_url` judges addresses, which no document of the other run stands for: it cannot mark",
             ),
-            StageSpec::ParagraphDedup(_) | StageSpec::LineNgramDedup(_) | StageSpec::SubstringDedup(_)
-                if self.marks() =>
-            {
-                Some("a mark names the document that a whole one is alike, and this dedup compares parts of documents")
-            }
             _ => None,
         }
     }

@@ -65,7 +65,8 @@ pub struct SubstringDedup {
     #[serde(skip_serializing)]
     pub guard: Guard,
     /// Another run, finished, by its folder from the pipeline's file: spans that its documents have count as
-    /// seen before all of ours; they are read, never written.
+    /// seen before all of ours; they are read, never written. `{ run: FOLDER, then: mark }` takes nothing for their
+    /// sake, and says how much of each text would have gone.
     #[serde(skip_serializing_if = "Against::is_plain")]
     pub against: Option<Against>,
 }

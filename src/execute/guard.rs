@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Event;
 use crate::plan::{Task, TaskKind};
 use crate::report::number;
-use crate::task::{Findings, Ranks, Run};
+use crate::task::{Findings, Ranks, Run, is_mark};
 
 /// How many clusters are shown.
 const CLUSTERS: usize = 5;
@@ -50,7 +50,7 @@ fn look_at(run: &Run<'_>, number: usize) -> Result<()> {
     let mut taken = 0;
     while let Some(finding) = findings.next()? {
         // What is another run's is marked, and stays.
-        if group.marks && run.plan.is_others(finding.kept) {
+        if is_mark(run.plan, number, &finding) {
             continue;
         }
         // A document may be found by several ranges, and goes once.
@@ -143,7 +143,7 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     let mut sorter = Sorter::<28>::new(run.store, run.memory.sort);
     let (mut findings, mut last) = (Findings::of_all(run, group)?, None);
     while let Some(finding) = findings.next()? {
-        if run.plan.groups[group].marks && run.plan.is_others(finding.kept) {
+        if is_mark(run.plan, group, &finding) {
             continue;
         }
         // Where nobody can name what stays, nobody can say what belongs together.

@@ -12,9 +12,10 @@ use corpus::{DocumentId, table};
 use stages::{Finding, Order, Rank, Sketch};
 
 use super::Run;
+use super::marking::mark_of;
 use super::reading::Ranks;
 use super::reference;
-use super::resolve::{Findings, dedup_of, documents_before, file_label, sketches_of};
+use super::resolve::{Findings, dedup_of, documents_before, file_label, ours_of, passes_of, sketches_of};
 use super::verify::name_of;
 use crate::failure::Result;
 use crate::ledger::{Commit, Ledger};
@@ -109,14 +110,19 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
             files.push((sketches.name, first_file as u32));
         }
     }
-    let Some(sketches) = sketches_of(run, &files, Order::Key, range, spec.ranges)? else { return Ok(None) };
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
-    let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
-    dedup.resolve_again(&mut sorted, &mut |finding| match plan.is_others(finding.gone) {
-        true => Ok(()),
-        false => found.push(finding.to_bytes()),
-    })?;
-    drop(sorted);
+    let ours = ours_of(plan, &files);
+    for (files, marks) in passes_of(&ours, &files, spec.marks) {
+        let Some(sketches) = sketches_of(run, files, Order::Key, range, spec.ranges)? else { return Ok(None) };
+        let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(Sketch::from_bytes));
+        dedup.resolve_again(&mut sorted, &mut |finding| {
+            if plan.is_others(finding.gone) {
+                return Ok(());
+            }
+            let mark = if marks { mark_of(plan, group, finding) } else { Some(finding) };
+            mark.map_or(Ok(()), |finding| found.push(finding.to_bytes()))
+        })?;
+    }
     let name = format!("between/{}-{range:03}-{}.findings", file_label(&spec.label), task.id.short());
     let commit = Commit { format: FORMAT, findings: Some(found.publish(&name)?), ..Commit::default() };
     let cost = Cost::from([(format!("resolve {} again", spec.label), thread_cpu() - clock)]);

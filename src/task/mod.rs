@@ -3,6 +3,7 @@
 
 mod again;
 mod bounds;
+mod marking;
 mod reading;
 mod reference;
 mod resolve;
@@ -21,6 +22,7 @@ use stages::Models;
 
 pub use bounds::Permits;
 use bounds::{Budget, SetOnDrop};
+pub use marking::is_mark;
 use reading::Hand;
 pub use reading::Ranks;
 pub use resolve::Findings;

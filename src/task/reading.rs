@@ -15,6 +15,7 @@ use stages::{Part, Rank};
 
 use super::Documents;
 use super::bounds::{Budget, Permit};
+use super::marking::{Marked, is_mark};
 use super::resolve::Findings;
 use super::segment::{Handful, Item, Message};
 use crate::failure::{Code, Failure};
@@ -165,23 +166,24 @@ impl<'t> Hand<'t> {
                 finding = findings.next()?;
             }
             if task.segment.cuts() {
-                let mut parts = Vec::new();
+                let (mut parts, mut theirs) = (Vec::new(), Vec::new());
                 while let Some(found) = finding.filter(|found| found.gone == rank) {
-                    parts.extend(found.as_part().map(|part| match keeps_no_copy {
+                    let place = if is_mark(plan, group, &found) { &mut theirs } else { &mut parts };
+                    place.extend(found.as_part().map(|part| match keeps_no_copy {
                         true => Part { first: part.first.filter(|first| plan.is_others(*first)), ..part },
                         false => part,
                     }));
                     finding = findings.next()?;
                 }
                 parts.sort_unstable();
-                let told = task.segment.room_to_tell(&document, &parts);
-                self.push(Item::Parted(document, parts, told))?;
+                let marked = plan.groups[group].marks.then(|| Marked::of(plan, &parts, theirs));
+                let told = task.segment.room_to_cut(&document, &parts, marked.as_ref());
+                self.push(Item::Parted { document, parts, marked, told })?;
                 continue;
             }
             let (mut mark, mut gone) = (None, None);
             while let Some(found) = finding.filter(|found| found.gone == rank) {
-                let marks = plan.groups[group].marks && plan.is_others(found.kept);
-                let place = if marks { &mut mark } else { &mut gone };
+                let place = if is_mark(plan, group, &found) { &mut mark } else { &mut gone };
                 place.get_or_insert(found);
                 finding = findings.next()?;
             }

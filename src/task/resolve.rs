@@ -14,6 +14,7 @@ use corpus::store::Output;
 use corpus::{Error, PairCounts};
 use stages::{Among, Built, Dedup, Finding, Order, Pairs, Rank, Sketch};
 
+use super::marking::mark_of;
 use super::{Run, SketchFiles};
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Commit, Ledger};
@@ -46,11 +47,9 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = PairCounts::default();
-    // Where what another run has is marked, ours alone decide what goes.
-    let ours: Vec<(String, u32)> = files.iter().filter(|(_, first)| *first as usize >= plan.others).cloned().collect();
-    let passes: &[(&[(String, u32)], bool)] =
-        if spec.marks { &[(&ours, false), (&files, true)] } else { &[(&files, false)] };
-    for (files, marks) in passes {
+    let ours = ours_of(plan, &files);
+    // What only tells where to look again is that of all.
+    for (files, marks) in passes_of(&ours, &files, spec.marks && !spec.twice) {
         let Some(sketches) = sketches_of(run, files, order, range, spec.ranges)? else { return Ok(None) };
         // Others' documents with a part, until one of ours has it too: the first of them are held, so that what
         // they have only in common with each other is mostly not looked at again.
@@ -76,9 +75,8 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
                     found.push(other.to_bytes())?;
                 }
             }
-            if *marks && !plan.is_others(finding.kept) {
-                return Ok(());
-            }
+            let mark = if marks { mark_of(plan, group, finding) } else { Some(finding) };
+            let Some(finding) = mark else { return Ok(()) };
             if spec.verified {
                 candidates.push(finding.gone.to_bytes())?;
                 candidates.push(finding.kept.to_bytes())?;
@@ -99,6 +97,21 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     }
     let cost = Cost::from([(format!("resolve {}", spec.label), thread_cpu() - clock)]);
     Ok(Some((commit, cost)))
+}
+
+/// The sketch files of our own documents.
+pub fn ours_of(plan: &Plan, files: &[(String, u32)]) -> Vec<(String, u32)> {
+    files.iter().filter(|(_, first)| *first as usize >= plan.others).cloned().collect()
+}
+
+/// Which sketches are resolved, and whether what is found only marks: where what another run has is marked, ours
+/// alone decide what goes.
+pub fn passes_of<'f>(
+    ours: &'f [(String, u32)],
+    all: &'f [(String, u32)],
+    marks: bool,
+) -> impl Iterator<Item = (&'f [(String, u32)], bool)> {
+    marks.then_some((ours, false)).into_iter().chain([(all, marks)])
 }
 
 /// How many documents of another run are held that have a part in common.

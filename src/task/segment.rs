@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use stages::{Built, Cut, Dedup, Key, Kind, Models, Part, Stage, Workspace};
 
 use super::Permits;
+use super::marking::Marked;
 use crate::failure::{Code, Failure, Result};
 use crate::metrics::{Cost, thread_cpu};
 use crate::plan::Plan;
@@ -94,12 +95,18 @@ impl Segment {
         self.before.as_ref().map(|(label, dedup)| (&**label, dedup.reason()))
     }
 
-    /// About how many bytes that dedup takes to tell what it took from a document.
-    pub fn room_to_tell(&self, document: &Document, parts: &[Part]) -> usize {
-        match self.before.as_ref().filter(|(_, dedup)| dedup.receipts()) {
-            Some((_, dedup)) => Taken::room(dedup.most_cuts(document.text(), parts), document.text()),
-            None => 0,
-        }
+    /// About how many bytes that dedup takes to tell what it took from a document, and to find what it would take
+    /// beside.
+    pub fn room_to_cut(&self, document: &Document, parts: &[Part], marked: Option<&Marked>) -> usize {
+        let Some((_, dedup)) = &self.before else { return 0 };
+        let text = document.text();
+        let told = if dedup.receipts() { Taken::room(dedup.most_cuts(text, parts), text) } else { 0 };
+        let marked = marked.map_or(0, |marked| match marked.parts.is_empty() {
+            true => 0,
+            // What would be left, and a vector that grows.
+            false => text.len() + 2 * size_of::<Cut>() * dedup.most_cuts(text, &marked.parts),
+        });
+        told + marked
     }
 
     /// Takes one handful through all stages, stage by stage.
@@ -125,7 +132,7 @@ impl Segment {
                     Outcome::Kept(document, Vec::new())
                 }
                 (Item::Document(document), _)
-                | (Item::Gone(document, _) | Item::Parted(document, ..) | Item::Marked(document), None) => {
+                | (Item::Gone(document, _) | Item::Parted { document, .. } | Item::Marked(document), None) => {
                     Outcome::Kept(document, Vec::new())
                 }
                 (Item::Gone(document, evidence), Some((label, dedup))) => {
@@ -133,7 +140,9 @@ impl Segment {
                     counts.drop(dedup.reason(), document.read_bytes());
                     Outcome::dropped(label, document, dedup.reason(), evidence)
                 }
-                (Item::Parted(mut document, parts, _), Some((label, dedup))) => {
+                (Item::Parted { mut document, parts, marked, .. }, Some((label, dedup))) => {
+                    // Before the cut that counts, since both write the dedup's signals.
+                    let would_leave = marked.as_ref().and_then(|marked| marked.would_leave(&mut document, &**dedup));
                     let mut cut = Vec::new();
                     let (verdict, left) = dedup.cut(&mut document, &parts, &mut cut);
                     if dedup.receipts() {
@@ -146,7 +155,11 @@ impl Segment {
                         document.edit(left);
                     }
                     match verdict {
-                        Verdict::Keep => Outcome::Kept(document, Vec::new()),
+                        Verdict::Keep => {
+                            let has = |marked: Marked| marked.write(&mut document, would_leave);
+                            counted.marked += u64::from(marked.is_some_and(has));
+                            Outcome::Kept(document, Vec::new())
+                        }
                         Verdict::Drop(reason, evidence) => {
                             counted.dropped += 1;
                             counts.drop(reason, document.read_bytes());
@@ -223,8 +236,15 @@ pub enum Item {
     Gone(Document, Evidence),
     /// A dedup marked it.
     Marked(Document),
-    /// A dedup takes these parts from it, and tells of them in about so many bytes.
-    Parted(Document, Vec<Part>, usize),
+    /// A dedup takes parts from it.
+    Parted {
+        document: Document,
+        parts: Vec<Part>,
+        /// Those that it would take if another run's documents counted, if it marks what these have.
+        marked: Option<Marked>,
+        /// About how many bytes it takes to cut and to tell of it.
+        told: usize,
+    },
     Unusable {
         id: DocumentId,
         reason: Reason,
@@ -238,7 +258,10 @@ impl Item {
     pub fn footprint(&self) -> usize {
         match self {
             Item::Document(document) | Item::Marked(document) | Item::Gone(document, _) => document.footprint(),
-            Item::Parted(document, parts, told) => document.footprint() + size_of::<Part>() * parts.len() + told,
+            Item::Parted { document, parts, marked, told } => {
+                let theirs = marked.as_ref().map_or(0, |marked| marked.parts.len());
+                document.footprint() + size_of::<Part>() * (parts.len() + theirs) + told
+            }
             Item::Unusable { .. } => 256,
         }
     }

@@ -212,6 +212,113 @@ fn of_lines_of_which_no_copy_stays_the_other_run_s_document_is_named() {
     assert_eq!(told, expected);
 }
 
+#[test]
+fn how_much_of_a_document_another_run_has_can_be_marked_and_nothing_goes_for_it() {
+    let folder = Folder::new();
+    pages(&folder, 4, 20);
+    fs::create_dir(folder.path("old")).unwrap();
+    for file in ["pages-0.json", "pages-1.json"] {
+        fs::rename(folder.path("raw").join(file), folder.path("old").join(file)).unwrap();
+    }
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other --set partition=1");
+    let build = |stage: &str, options: &str, out: &str| {
+        folder.pipeline("p.yaml", &format!("{stage}: {{ {options}, guard: {{ share: 0.0001, then: warn }} }}"));
+        folder.fine(&format!("build p.yaml --input raw --output {out}"))
+    };
+    let takes =
+        |said: &str| said.lines().filter(|line| line.contains(" takes ")).map(str::to_owned).collect::<Vec<_>>();
+    for (stage, options, in_every_way) in [
+        ("paragraph_dedup", "min_characters: 10", true),
+        ("paragraph_dedup", "min_characters: 10, keep: none, repeats: remove", false),
+        ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6", false),
+        ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6, remove: both, repeats: remove", false),
+        ("line_ngram_dedup", "ngram: 5, min_words: 5, share: 0.6, bloom: { error_rate: 0.000000001 }", true),
+        ("substring_dedup", "min_bytes: 40", true),
+        ("substring_dedup", "min_bytes: 40, at: lines, repeats: keep", false),
+        ("substring_dedup", "min_tokens: 12", false),
+    ] {
+        let context = format!("{stage}: {options}");
+        let marks = format!("{options}, against: {{ run: other, then: mark }}");
+        let said = build(stage, options, "plain");
+        let marked = build(stage, &marks, "marked");
+        let kept = documents(&folder, "marked");
+        if in_every_way {
+            assert_eq!(the_same_in_every_way(&folder, &format!("{stage}: {{ {marks} }}")), kept, "{context}");
+        }
+        assert!(!takes(&said.err).is_empty() && takes(&marked.err) == takes(&said.err), "{context}: {}", marked.err);
+        assert!(marked.out.contains("of which another run has parts"), "{context}: {}", marked.out);
+        folder.fine("verify marked");
+        build(stage, &format!("{options}, against: other"), "dropped");
+        // What goes, and what is told of it, is as if the other run were not there.
+        assert_eq!(documents(&folder, "plain"), kept, "{context}");
+        for told in ["cut/c4", "dropped/c4"] {
+            let of = |out: &str| match folder.path(out).join(told).is_dir() {
+                true => rows(&folder, &format!("{out}/{told}")).iter().map(ToString::to_string).collect(),
+                false => BTreeSet::new(),
+            };
+            assert_eq!(of("marked"), of("plain"), "{context}: {told}");
+        }
+        // What is marked is what would have gone beside.
+        let left = documents(&folder, "dropped");
+        let (mut whole, mut some, mut none) = (0, 0, 0);
+        for row in rows(&folder, "marked/documents/c4") {
+            let (id, length) = (row["id"].as_str().unwrap(), row["text"].as_str().unwrap().len());
+            let gone = length - left.get(id).map_or(0, String::len);
+            let share = row["other_share"].as_f64().unwrap();
+            assert!((share - gone as f64 / length as f64).abs() < 1e-12, "{context}: {gone} of {length}: {row}");
+            assert_eq!(row["other_share_run"].as_str(), (gone > 0).then_some("other"), "{context}: {row}");
+            *if gone == length {
+                &mut whole
+            } else if gone > 0 {
+                &mut some
+            } else {
+                &mut none
+            } += 1;
+        }
+        assert!(whole > 0 && none > 0 && some > 0, "{context}: {whole} {some} {none}");
+        let stages = folder.catalog("marked")["slices"]["c4"]["counts"]["stages"].clone();
+        assert_eq!(stages[format!("1:{stage}")]["marked"], whole + some, "{context}");
+        for out in ["plain", "marked", "dropped"] {
+            fs::remove_dir_all(folder.path(out)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn of_several_dedups_that_mark_parts_the_greatest_share_stays() {
+    let folder = Folder::new();
+    let line = |number: u32| format!("The tide comes in over flat number {}, slowly.", "I".repeat(number as usize));
+    let file = |texts: &[&[u32]]| -> String {
+        let text = |lines: &&[u32]| lines.iter().map(|number| line(*number)).collect::<Vec<_>>().join("\n");
+        texts.iter().map(|lines| crate::support::record(&text(lines))).collect()
+    };
+    folder.write("a/a.json", file(&[&[1], &[8, 3]]));
+    folder.write("b/b.json", file(&[&[2], &[3], &[4]]));
+    folder.write("raw/c.json", file(&[&[1, 5], &[2, 4], &[3, 6, 6, 6], &[7], &[7], &[]]));
+    folder.pipeline("old.yaml", "empty_text: {}");
+    for other in ["a", "b"] {
+        folder.fine(&format!("build old.yaml --input {other} --output of-{other}"));
+    }
+    let marks = |other: &str| format!("paragraph_dedup: {{ against: {{ run: of-{other}, then: mark }} }}");
+    folder.pipeline("p.yaml", &[marks("a"), marks("b")].join(", "));
+    folder.fine("build p.yaml --input raw --output out");
+    let shares: Vec<_> = rows(&folder, "out/documents/c4")
+        .iter()
+        .map(|row| (row["other_share"].as_f64().unwrap(), row["other_share_run"].as_str().map(str::to_owned)))
+        .collect();
+    let half = (line(1).len() + 1) as f64 / (line(1).len() + line(5).len() + 1) as f64;
+    let quarter = (line(3).len() + 1) as f64 / (line(3).len() + 3 * line(6).len() + 3) as f64;
+    let of = |share: f64, run: &str| (share, Some(run.to_owned()));
+    // Of what both have the first stays; what no run has is nought, and so is nothing at all.
+    assert_eq!(shares, [of(half, "of-a"), of(1.0, "of-b"), of(quarter, "of-a"), (0.0, None), (0.0, None)]);
+    // A filter drops by it.
+    folder.pipeline("p.yaml", &format!("{}, keep_if: {{ other_share: {{ max: 0.4 }} }}", marks("b")));
+    folder.fine("build p.yaml --input raw --output judged");
+    let kept: Vec<String> = documents(&folder, "judged").into_keys().collect();
+    assert_eq!(kept, ["c4/c.json#0", "c4/c.json#2", "c4/c.json#3", "c4/c.json#5"]);
+}
+
 /// What a finished run tells: texts as they were read, those that it kept, what it dropped and at which stage,
 /// and what it cut from each document, with the document that is named for it.
 struct Told {

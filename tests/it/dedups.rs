@@ -261,7 +261,6 @@ fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
     folder.ends("build p.yaml --input raw --output out", 64);
     for (stage, why) in [
         ("paragraph_dedup: { against: own, scope: raw_file }", "none is of both runs"),
-        ("paragraph_dedup: { against: { run: own, then: mark } }", "compares parts of documents"),
         ("crawl_dedup: { by: winning_url, against: { run: own, then: mark } }", "it cannot mark"),
     ] {
         folder.pipeline("p.yaml", stage);
