@@ -1,5 +1,6 @@
 //! `train`: hands a run's shards to `redpajama-train`, a program of its own.
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,8 +24,14 @@ pub fn train(args: &TrainArgs) -> Result<()> {
     let program = beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(PROGRAM));
     // As JSON, which is YAML, whatever the folder's name.
     let from = serde_json::Value::from(args.run.to_string_lossy());
-    let error =
-        Command::new(&program).arg("pretrain").arg("--set").arg(format!("data.from={from}")).args(&args.rest).exec();
+    let mut command = Command::new(&program);
+    command.arg("pretrain").arg("--set").arg(format!("data.from={from}"));
+    // What it tells the user to type again is this command.
+    let own = std::env::args_os().next().unwrap_or_else(|| "redpajama".into());
+    for word in [own.as_os_str(), OsStr::new("train"), args.run.as_os_str()] {
+        command.arg("--typed").arg(word.to_string_lossy().as_ref());
+    }
+    let error = command.args(&args.rest).exec();
     Err(Failure::io("cannot start", &program)(error)
         .hint("it is built with `cargo build --release --workspace`: put it beside `redpajama` or on the PATH"))
 }

@@ -77,7 +77,7 @@ struct Changes {
     /// The perceptron's bend: by the error function (Hugging Face's `gelu`), or by tanh as GPT-NeoX does where it
     /// fuses bias and bend.
     #[serde(default, deserialize_with = "act")]
-    #[schemars(with = "Option<String>", extend("kind" = "`gelu` or `gelu_pytorch_tanh` (also `gelu_new`, `gelu_fast`)"))]
+    #[schemars(with = "Option<String>", extend("kind" = "`gelu` or `gelu_pytorch_tanh` (also `gelu_python`; `gelu_new`, `gelu_fast`, `gelu_python_tanh`, `gelu_accurate`)"))]
     hidden_act: Option<Gelu>,
     /// The token that ends a document: the one of the shards.
     #[schemars(extend("unit" = "token"))]
