@@ -164,6 +164,9 @@ pub struct BenchArgs {
     /// How many threads compute [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Measure steps although they need more memory than this machine has
+    #[arg(long)]
+    pub overcommit: bool,
 }
 
 /// Which keys are told.

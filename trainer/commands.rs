@@ -174,6 +174,9 @@ pub fn bench(args: &BenchArgs) -> Result<String> {
         args.model
     );
     let plan = yaml::read::<RunSpec>("bench", &text, &[])?.plan()?;
+    if let Some(available) = memory::available(Path::new("/")).filter(|_| !args.overcommit) {
+        memory::check_bench(&plan, &available)?;
+    }
     let device = cpu::<f32>(args.threads, args.precision)?;
     let threads = device.threads();
     let model = Model::new(&device, &found.config);

@@ -60,8 +60,8 @@ impl Needs {
         kept.saturating_add(self.activations)
     }
 
-    /// At most, of so many processes on one machine. The first of all holds what it writes of a checkpoint;
-    /// each that goes on from one holds what it read.
+    /// At most, of so many processes on one machine. The first of all holds what it writes of a checkpoint, and
+    /// never of two; each that goes on from one holds what it read.
     pub fn most(&self, beside: u64, first: bool) -> u64 {
         let steps = self.step().saturating_mul(beside).saturating_add(if first { self.checkpoint } else { 0 });
         steps.max(beside * (self.checkpoint + self.weights + self.moments))
@@ -156,6 +156,33 @@ pub fn check(plan: &RunPlan, place: Place, available: &Available) -> Result<()> 
     );
     let help = help(plan, place, available);
     Err(Failure::configuration(message).hint(format!("{help}; `--overcommit` starts it all the same")))
+}
+
+/// Whether steps of one process fit that are measured and leave nothing; what would, if not.
+pub fn check_bench(plan: &RunPlan, available: &Available) -> Result<()> {
+    let needs = |plan: &RunPlan| Needs::of(plan, 1).step();
+    if needs(plan) <= available.bytes {
+        return Ok(());
+    }
+    let told = |plan: &RunPlan| bytes(needs(plan) as f64);
+    let (needed, free) = (told(plan), bytes(available.bytes as f64));
+    let mut fewer = plan.clone();
+    let mut fits = |batch: u64| {
+        (fewer.batch, fewer.micro) = (batch, batch);
+        needs(&fewer) <= available.bytes
+    };
+    let (mut most, mut least) = (plan.batch, 0);
+    // A larger batch never needs less.
+    while most - least > 1 {
+        let middle = least + (most - least) / 2;
+        if fits(middle) { least = middle } else { most = middle }
+    }
+    let help = match least {
+        0 => "a smaller model, or a smaller --sequence, needs less".to_owned(),
+        batch => format!("`--batch {batch}` would fit"),
+    };
+    let message = format!("these steps do not fit: {needed} are needed, {free} are available of {}", available.of);
+    Err(Failure::configuration(message).hint(format!("{help}; `--overcommit` measures them all the same")))
 }
 
 /// What would fit: fewer sequences at once, shorter ones, or a smaller model.
@@ -271,6 +298,23 @@ mod tests {
             let failure = said(text, 8, four(beside)).unwrap_err();
             assert!(failure.contains(words) && failure.contains(" share this machine, 8.0 GiB are"), "{failure}");
         }
+    }
+
+    #[test]
+    fn what_is_measured_must_fit_too() {
+        let said = |batch: u64, gib: u64| {
+            let available = Available { bytes: gib << 30, of: "this machine's 64.0 GiB".into() };
+            let plan = plan(&format!("model: pythia-14m\nsequence: 128\nbatch: {batch}\nmicro: {batch}\nsteps: 10"));
+            check_bench(&plan, &available).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(said(4, 2), Ok(()));
+        let much = said(1_000_000, 4).unwrap_err();
+        assert!(much.contains("these steps do not fit: ") && much.contains(" 4.0 GiB are available of this"), "{much}");
+        let batch = much.split("`--batch ").nth(1).and_then(|rest| rest.split('`').next()).unwrap().parse().unwrap();
+        // As many as fit, and not one more.
+        assert_eq!(said(batch, 4), Ok(()));
+        assert!(said(batch + 1, 4).is_err());
+        assert!(said(1, 0).unwrap_err().contains("hint: a smaller model, or a smaller --sequence, needs less"));
     }
 
     #[test]

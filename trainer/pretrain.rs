@@ -330,10 +330,8 @@ impl Writes {
         if let Some(step) = self.untried.take() {
             checkpoint::mark(&self.store, step, Standing::Good)?;
         }
-        match self.saver.release() {
-            Some(held) => self.saver.save(Snapshot { standing: Standing::Good, ..held }),
-            None => Ok(()),
-        }
+        self.saver.release(|held| Snapshot { standing: Standing::Good, ..held });
+        Ok(())
     }
 }
 
@@ -386,12 +384,18 @@ fn steps<D: Device<Scalar = f32>>(
         let last = step == plan.steps || learned.leaving;
         if last || (due && learner.past.in_a_row == 0) {
             due = false;
-            let moments = learner.moments()?;
-            if let Some(writes) = writes {
-                let weights = learner.weights_on_host();
-                let (past, config, origin) = (learner.past.clone(), plan.spec.model.config.clone(), origin.clone());
-                let snapshot = Snapshot { step, past, config, weights, moments, origin, standing };
-                if last { writes.saver.save(snapshot)? } else { writes.saver.hold(snapshot) }
+            match writes {
+                Some(writes) => {
+                    let make = || {
+                        let (moments, weights) = (learner.moments()?, learner.weights_on_host());
+                        let (past, config, origin) =
+                            (learner.past.clone(), plan.spec.model.config.clone(), origin.clone());
+                        Ok(Snapshot { step, past, config, weights, moments, origin, standing })
+                    };
+                    if last { writes.saver.save(make)? } else { writes.saver.hold(make)? }
+                }
+                // The first process asks for them.
+                None => drop(learner.moments()?),
             }
         }
         if learned.leaving {

@@ -50,7 +50,7 @@ fn what_is_written_beside_the_work_is_what_was_there_when_it_was_due() {
     let place = Place::new();
     one_after_another(&place, "right", 12);
     let set: String = EACH.iter().map(|set| format!(" --set {set}")).collect();
-    // Slow enough that the next is due, and the one after it, before one is written.
+    // Slow enough that the next is due before one is written, and waits for it.
     let run = format!("pretrain run.yaml --output slow{set}");
     let ended = place.command(&run).env("REDPAJAMA_SLOW_COMMITS", "8").output().unwrap();
     assert!(ended.status.success());
