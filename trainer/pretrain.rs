@@ -264,7 +264,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
                 checkpoint::prune(&to, &spec)
             });
             let tried = if untried { Some(done) } else { None };
-            let metrics = Metrics::open(&output, done, peak)?;
+            let metrics = Metrics::open(&output, done, plan.step_tokens(), peak)?;
             let progress = Progress::new(done, plan.steps, plan.steps * plan.step_tokens());
             Some(Writes { metrics, saver, progress, store: store.clone(), untried: tried })
         }

@@ -152,34 +152,60 @@ pub struct Metrics {
     path: PathBuf,
     file: File,
     events: Events,
-    tokens: u64,
+    step_tokens: u64,
     peak: Peak,
 }
 
+/// Reads the lines of a record, one after another; gives how many are none and were passed over. What comes last and has
+/// no end is what a kill cut short.
+pub fn records(path: &Path, each: &mut dyn FnMut(&[u8], Value)) -> Result<u64> {
+    let mut file = BufReader::new(File::open(path).map_err(Failure::io("cannot read", path))?);
+    let (mut line, mut none) = (Vec::new(), 0);
+    while file.read_until(b'\n', &mut line).map_err(Failure::io("cannot read", path))? > 0 {
+        match serde_json::from_slice::<Value>(&line) {
+            Ok(value) if value.is_object() => each(line.trim_ascii_end(), value),
+            _ if line.ends_with(b"\n") => none += 1,
+            _ => {}
+        }
+        line.clear();
+    }
+    Ok(none)
+}
+
+/// Warns of lines that were passed over.
+pub fn say_passed_over(path: &Path, none: u64) {
+    if none > 0 {
+        let lines = if none == 1 { "line" } else { "lines" };
+        say(&format!("warning: {}: {} {lines} that cannot be read, passed over", path.display(), number(none)));
+    }
+}
+
 impl Metrics {
-    /// Opens the record of a run that has done so many steps; what it holds of later ones is cut off.
-    pub fn open(output: &Path, done: u64, peak: Peak) -> Result<Metrics> {
+    /// Opens the record of a run that has done so many steps, each of so many tokens; what it holds of later
+    /// ones is cut off.
+    pub fn open(output: &Path, done: u64, step_tokens: u64, peak: Peak) -> Result<Metrics> {
         let path = output.join(METRICS);
         let mut kept = Vec::new();
         let mut told = Vec::new();
-        let mut tokens = 0;
-        if let Ok(file) = File::open(&path) {
-            for line in BufReader::new(file).lines() {
-                let line = line.map_err(Failure::io("cannot read", &path))?;
-                // A line that a kill cut short is none.
-                let Ok(value) = serde_json::from_str::<Value>(&line) else { continue };
+        if path.exists() {
+            let none = records(&path, &mut |line, value| {
                 if value["step"].as_u64().is_some_and(|step| step <= done) {
-                    tokens = value["tokens"].as_u64().unwrap_or(tokens);
-                    kept.extend_from_slice(line.as_bytes());
+                    kept.extend_from_slice(line);
                     kept.push(b'\n');
                     told.push(value);
                 }
-            }
+            })?;
+            say_passed_over(&path, none);
         }
         Store::create(output)?.write(METRICS, &kept)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("cannot open", &path))?;
         let events = Events::open(output, &told)?;
-        Ok(Metrics { path, file, events, tokens, peak })
+        Ok(Metrics { path, file, events, step_tokens, peak })
+    }
+
+    /// Tokens that were trained on up to a step: what it says does not hang on what was recorded.
+    fn tokens(&self, step: u64) -> u64 {
+        step * self.step_tokens
     }
 
     fn put(&mut self, value: &Value) -> Result<()> {
@@ -197,7 +223,7 @@ impl Metrics {
         learned: &Learned,
         (seconds, left): (f64, f64),
     ) -> Result<Told> {
-        self.tokens += plan.step_tokens();
+        let tokens = self.tokens(step);
         let speed = plan.step_tokens() as f64 / seconds.max(1e-9);
         let used = self.peak.utilization(Operations::of(&plan.spec.model.config, plan.time), speed);
         let skip = learned.skip.map(|skip| match skip {
@@ -214,7 +240,7 @@ impl Metrics {
             .map(|(slice, (sum, count))| (slice.name.clone(), json!(sum / *count as f64)))
             .collect();
         self.put(&json!({
-            "step": step, "time": now(), "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": self.tokens,
+            "step": step, "time": now(), "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": tokens,
             "counted": learned.counted, "skipped": skip, "slices": slices, "scale": learned.scale, "seconds": seconds, "tokens_per_second": speed,
             "mfu": used.counted, "mfu_useful": used.useful,
         }))?;
@@ -225,7 +251,7 @@ impl Metrics {
             loss: learned.loss,
             gradient: learned.norm,
             rate,
-            tokens: self.tokens,
+            tokens,
             speed,
             mfu: used.counted,
             slices: data.slices.iter().zip(&learned.slices).map(|(slice, own)| (slice.name.clone(), of(own))).collect(),
@@ -245,6 +271,6 @@ impl Metrics {
                 (held.slice.clone(), value)
             })
             .collect();
-        self.put(&json!({"step": step, "time": now(), "tokens": self.tokens, "held_out": held}))
+        self.put(&json!({"step": step, "time": now(), "tokens": self.tokens(step), "held_out": held}))
     }
 }

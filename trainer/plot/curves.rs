@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::failure::{Failure, Result};
-use crate::report::METRICS;
+use crate::failure::Result;
+use crate::report::{METRICS, records, say_passed_over};
 
 /// Letters of a run's name at most.
 const NAME: usize = 48;
@@ -77,10 +77,9 @@ impl Run {
 /// Reads the record of a run.
 pub fn read(folder: &Path) -> Result<Run> {
     let path = folder.join(METRICS);
-    let text = std::fs::read_to_string(&path).map_err(Failure::io("cannot read", &path))?;
     let mut run = Run::default();
-    // A line that a kill cut short is none.
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).for_each(|line| run.add(&line));
+    let none = records(&path, &mut |_, line| run.add(&line))?;
+    say_passed_over(&path, none);
     Ok(run)
 }
 

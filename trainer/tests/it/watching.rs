@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::place::{Place, text};
+use crate::place::{Place, read, text};
 
 /// What a command says on a terminal with so many columns: as it came, and what is left to be seen of it.
 fn on_a_terminal(place: &Place, arguments: &str, columns: u16) -> (String, Vec<String>) {
@@ -115,4 +115,31 @@ fn in_a_log_a_step_is_one_line() {
     for words in ["step 3/3  loss ", "  gradient ", " tokens/s  MFU ", " left  first ", "  second "] {
         assert!(steps[2].contains(words), "{words}: {said}");
     }
+}
+
+#[test]
+fn tokens_are_those_of_the_steps_whatever_was_recorded() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run --set steps=3");
+    let record = place.path("run/metrics.jsonl");
+    let (whole, lines) = (read(&record), text(&read(&record)).lines().count());
+    // What a disk left of a line is passed over and counted; what a kill cut short is no line yet.
+    let broken = [&b"\xff\xfe\n[7]\n"[..], &whole, b"{\"step\": 3, \"tok\xc3"].concat();
+    std::fs::write(&record, broken).unwrap();
+    let (_, said) = place.fine("plot run --output run.png");
+    assert!(said.contains("warning: run/metrics.jsonl: 2 lines that cannot be read, passed over"), "{said}");
+    let (_, said) = place.fine("pretrain run.yaml --output run --set steps=4");
+    assert!(said.contains("2 lines that cannot be read, passed over"), "{said}");
+    assert!(text(&read(&record)).starts_with(&text(&whole)));
+    // 8 sequences of 16 tokens.
+    let last = |lines: usize| -> serde_json::Value {
+        let told = text(&read(&record));
+        assert!(told.lines().count() > lines, "{told}");
+        told.lines().rev().map(|line| serde_json::from_str(line).unwrap()).next().unwrap()
+    };
+    assert_eq!(last(lines)["tokens"], 4 * 128);
+    std::fs::remove_file(&record).unwrap();
+    let (_, said) = place.fine("pretrain run.yaml --output run --set steps=5");
+    assert!(said.contains(" 640 tokens"), "{said}");
+    assert_eq!(last(0)["tokens"], 5 * 128);
 }
