@@ -19,11 +19,11 @@ pub struct Events {
 }
 
 impl Events {
-    /// A file with what was told so far.
-    pub fn open(output: &Path, told: &[Value]) -> Result<Events> {
+    /// A file with what was told so far; `now`, in seconds since 1970, is when a run begins that told nothing yet.
+    pub fn open(output: &Path, told: &[Value], now: f64) -> Result<Events> {
         let mut bytes = record(&{
             let mut event = Message::default();
-            event.double(1, told.first().map_or(0.0, time));
+            event.double(1, told.first().map_or(now, time));
             event.bytes(3, b"brain.Event:2");
             event.0
         });
@@ -176,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let step = json!({"step": 300, "time": 12.5, "loss": 2.5, "slices": {"c4": 2.25}});
         let held = json!({"step": 300, "time": 13.0, "held_out": {"c4": {"loss": 2.0, "bits_per_byte": null}}});
-        let mut events = Events::open(folder.path(), &[step]).unwrap();
+        let mut events = Events::open(folder.path(), &[step], 99.0).unwrap();
         events.put(&held).unwrap();
         let bytes = std::fs::read(folder.path().join(EVENTS)).unwrap();
         let (mut at, mut messages) = (0, Vec::new());
@@ -192,5 +192,10 @@ mod tests {
         assert!(has(0, b"brain.Event:2") && has(1, b"train/loss") && has(1, b"train_slices/c4"));
         assert!(has(1, &2.25f32.to_le_bytes()) && has(1, &[16, 0xac, 0x02]));
         assert!(has(2, b"held_out/c4") && !has(2, b"bits"));
+        // It begins when the first was told, or now.
+        let begins = |message: &[u8]| message[..9] == [&[9][..], &12.5f64.to_le_bytes()].concat();
+        assert!(begins(&messages[0]));
+        Events::open(folder.path(), &[], 12.5).unwrap();
+        assert!(begins(&std::fs::read(folder.path().join(EVENTS)).unwrap()[12..]));
     }
 }

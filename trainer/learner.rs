@@ -44,7 +44,7 @@ pub struct Learner<'d, D: Device> {
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learned {
-    /// Mean loss of the targets that count, in nats.
+    /// Mean loss of the targets that count, in nats; 0 where none does.
     pub loss: f64,
     /// Length of the gradient, before clipping.
     pub norm: f64,

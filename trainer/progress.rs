@@ -43,9 +43,8 @@ impl Progress {
 
     /// A step that is done.
     pub fn step(&mut self, told: &Told) {
-        if told.loss.is_finite() {
-            self.loss = Some(told.loss);
-        }
+        let own = told.computed.as_ref().map(|computed| computed.loss);
+        self.loss = own.filter(|loss| loss.is_finite()).or(self.loss);
         if let Some(why) = &told.skip {
             self.skipped = Some(format!("the last {}: {why}", told.step));
         }
@@ -69,7 +68,7 @@ impl Progress {
             format!("{} of {} tokens", rounded(told.tokens as f64), rounded(self.tokens as f64)),
         ];
         first.extend(self.loss.map(|loss| format!("loss {loss:.4}")));
-        let mut second = vec![format!("{} tokens/s", rounded(told.speed)), format!("MFU {:.1} %", 100.0 * told.mfu)];
+        let mut second: Vec<String> = told.fast().collect();
         second.extend(told.scaled());
         if told.skipped > 0 {
             second.push(format!("{} skipped", number(told.skipped)));
@@ -117,7 +116,8 @@ mod tests {
             ]
         );
         // A step that was skipped leaves the loss of the one before.
-        (told.step, told.loss, told.scale, told.skipped) = (43, f64::NAN, Some(32_768.0), 7);
+        (told.step, told.scale, told.skipped) = (43, Some(32_768.0), 7);
+        told.computed.as_mut().unwrap().loss = f64::NAN;
         told.skip = Some("too large for a scale of 65536".to_owned());
         progress.step(&told);
         let under = progress.under(&told, 80);

@@ -13,7 +13,7 @@ use crate::events::Events;
 use crate::failure::{Failure, Result};
 use crate::learner::{Learned, Skip};
 use crate::spec::RunPlan;
-use crate::told::Told;
+use crate::told::{Computed, Told};
 use crate::utilization::{Operations, Peak};
 pub use corpus::readable::{fitting, number};
 
@@ -199,7 +199,7 @@ impl Metrics {
         }
         Store::create(output)?.write(METRICS, &kept)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(Failure::io("cannot open", &path))?;
-        let events = Events::open(output, &told)?;
+        let events = Events::open(output, &told, now())?;
         Ok(Metrics { path, file, events, step_tokens, peak })
     }
 
@@ -226,6 +226,9 @@ impl Metrics {
         let tokens = self.tokens(step);
         let speed = plan.step_tokens() as f64 / seconds.max(1e-9);
         let used = self.peak.utilization(Operations::of(&plan.spec.model.config, plan.time), speed);
+        // Without a target nothing is computed, and nothing is fast.
+        let any = learned.counted > 0;
+        let of_any = |value: f64| any.then_some(value);
         let skip = learned.skip.map(|skip| match skip {
             Skip::Empty => "no target counts".to_owned(),
             Skip::NotFinite => "not a number".to_owned(),
@@ -240,20 +243,17 @@ impl Metrics {
             .map(|(slice, (sum, count))| (slice.name.clone(), json!(sum / *count as f64)))
             .collect();
         self.put(&json!({
-            "step": step, "time": now(), "loss": learned.loss, "gradient": learned.norm, "rate": rate, "tokens": tokens,
-            "counted": learned.counted, "skipped": skip, "slices": slices, "scale": learned.scale, "seconds": seconds, "tokens_per_second": speed,
-            "mfu": used.counted, "mfu_useful": used.useful,
+            "step": step, "time": now(), "loss": of_any(learned.loss), "gradient": of_any(learned.norm), "rate": rate, "tokens": tokens,
+            "counted": learned.counted, "skipped": skip, "slices": slices, "scale": learned.scale, "seconds": seconds, "tokens_per_second": of_any(speed),
+            "mfu": of_any(used.counted), "mfu_useful": of_any(used.useful),
         }))?;
         let of = |(sum, count): &(f64, u64)| (*count > 0).then(|| sum / *count as f64);
         Ok(Told {
             step,
             steps: plan.steps,
-            loss: learned.loss,
-            gradient: learned.norm,
+            computed: any.then_some(Computed { loss: learned.loss, gradient: learned.norm, speed, mfu: used.counted }),
             rate,
             tokens,
-            speed,
-            mfu: used.counted,
             slices: data.slices.iter().zip(&learned.slices).map(|(slice, own)| (slice.name.clone(), of(own))).collect(),
             scale: learned.scale,
             skip,

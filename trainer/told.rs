@@ -9,6 +9,19 @@ const INDENT: usize = 2;
 /// What stands between two pieces.
 const BETWEEN: &str = "  ";
 
+/// What came of a step's computing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed {
+    /// Mean loss in nats; no number where there is none.
+    pub loss: f64,
+    /// Length of the gradient, before clipping.
+    pub gradient: f64,
+    /// Tokens of this step in a second.
+    pub speed: f64,
+    /// Share of the peak, from 0 to 1.
+    pub mfu: f64,
+}
+
 /// What a step is told to have been.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
@@ -16,18 +29,12 @@ pub struct Told {
     pub step: u64,
     /// Steps of the run.
     pub steps: u64,
-    /// Mean loss in nats; no number where there is none.
-    pub loss: f64,
-    /// Length of the gradient, before clipping.
-    pub gradient: f64,
-    /// What it was multiplied with.
+    /// What came of it; nothing where none of its targets counts.
+    pub computed: Option<Computed>,
+    /// The learning rate.
     pub rate: f64,
-    /// Tokens trained on up to here, in this step, and in the whole run.
+    /// Tokens trained on up to here.
     pub tokens: u64,
-    /// Tokens of this step in a second.
-    pub speed: f64,
-    /// Share of the peak, from 0 to 1.
-    pub mfu: f64,
     /// The loss of each slice of the data, where the step has targets of it.
     pub slices: Vec<(String, Option<f64>)>,
     /// What the loss was multiplied with, where gradients have a scale.
@@ -74,17 +81,22 @@ impl Told {
     }
 
     fn pieces(&self, first: &str) -> Vec<String> {
-        let mut pieces = vec![
-            first.to_owned(),
-            format!("loss {:.4}", self.loss),
-            format!("gradient {:.3}", self.gradient),
-            format!("rate {:.2e}", self.rate),
-        ];
+        let mut pieces = vec![first.to_owned()];
+        if let Some(Computed { loss, gradient, .. }) = &self.computed {
+            pieces.extend([format!("loss {loss:.4}"), format!("gradient {gradient:.3}")]);
+        }
+        pieces.push(format!("rate {:.2e}", self.rate));
         pieces.extend(self.scaled());
-        pieces.push(format!("{} tokens/s", rounded(self.speed)));
-        pieces.push(format!("MFU {:.1} %", 100.0 * self.mfu));
+        pieces.extend(self.fast());
         pieces.push(format!("{} tokens", rounded(self.tokens as f64)));
         pieces
+    }
+
+    /// How fast it was computed.
+    pub fn fast(&self) -> impl Iterator<Item = String> {
+        let told =
+            |own: &Computed| [format!("{} tokens/s", rounded(own.speed)), format!("MFU {:.1} %", 100.0 * own.mfu)];
+        self.computed.as_ref().map(told).into_iter().flatten()
     }
 
     /// The scale of the loss, where it has one.
@@ -154,12 +166,9 @@ pub(crate) mod tests {
         Told {
             step: 42,
             steps: 143_000,
-            loss: 3.123_456,
-            gradient: 0.517,
+            computed: Some(Computed { loss: 3.123_456, gradient: 0.517, speed: 123_456.0, mfu: 0.4321 }),
             rate: 1e-3,
             tokens: 88_080_384,
-            speed: 123_456.0,
-            mfu: 0.4321,
             slices: slices.iter().zip(0..).map(|(name, at)| ((*name).to_owned(), Some(2.5 + f64::from(at)))).collect(),
             scale: None,
             skip: None,
@@ -185,7 +194,7 @@ pub(crate) mod tests {
         );
         // A slice that the step has nothing of leaves its place empty; what was skipped, and why, is told.
         let mut odd = step(&["c4", "books"]);
-        (odd.slices[0].1, odd.loss) = (None, f64::NAN);
+        (odd.slices[0].1, odd.computed.as_mut().unwrap().loss) = (None, f64::NAN);
         (odd.scale, odd.skip) = (Some(65_536.0), Some("not a number".to_owned()));
         assert_eq!(
             odd.lines(80),
@@ -206,6 +215,10 @@ pub(crate) mod tests {
         assert_eq!(told.line(), line(""));
         (told.scale, told.skip) = (Some(0.5), Some("why".to_owned()));
         assert_eq!(told.line(), line("  scale 0.5") + "  SKIPPED: why");
+        // Where nothing was computed there is no loss to tell, and no speed.
+        (told.computed, told.slices) = (None, vec![("c4".to_owned(), None)]);
+        let line = "step 42/143000  rate 1.00e-3  scale 0.5  88.08 M tokens  24.0 h left  SKIPPED: why";
+        assert_eq!(told.line(), line);
     }
 
     #[test]

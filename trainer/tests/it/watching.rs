@@ -143,3 +143,20 @@ fn tokens_are_those_of_the_steps_whatever_was_recorded() {
     assert!(said.contains(" 640 tokens"), "{said}");
     assert_eq!(last(0)["tokens"], 5 * 128);
 }
+
+#[test]
+fn a_step_without_targets_has_neither_loss_nor_speed() {
+    let place = Place::new();
+    let tokens = read(&place.path("corpus/shards/first.bin")).len() / 2;
+    std::fs::write(place.path("corpus/shards/first.mask"), vec![0; tokens]).unwrap();
+    let alone = "pretrain run.yaml --output run --set steps=2 --set data.validation=0 --set data.mixture.first=1";
+    let (_, said) = place.fine(alone);
+    let steps: Vec<&str> = said.lines().filter(|line| line.starts_with("step ")).collect();
+    assert!(steps.len() == 2 && steps.iter().all(|step| step.ends_with("  SKIPPED: no target counts")), "{said}");
+    assert!(!steps.concat().contains("loss ") && !steps.concat().contains("MFU"), "{said}");
+    let told: serde_json::Value =
+        serde_json::from_str(text(&read(&place.path("run/metrics.jsonl"))).lines().next().unwrap()).unwrap();
+    for key in ["loss", "gradient", "tokens_per_second", "mfu", "mfu_useful"] {
+        assert!(told[key].is_null() && told.as_object().unwrap().contains_key(key), "{key}: {told}");
+    }
+}
