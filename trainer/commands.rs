@@ -9,7 +9,7 @@ use crate::checkpoint::model_folder;
 use crate::cli::{BenchArgs, EvalArgs, ExportArgs, ImportArgs, PlotArgs};
 use crate::comm::Solo;
 use crate::config::Config;
-use crate::data::{Data, Sequences};
+use crate::data::{Data, Sequences, verify};
 use crate::device::Precision;
 use crate::evaluate::{evaluate, table};
 use crate::failure::{Failure, Result};
@@ -130,7 +130,8 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
         duration(peak.seconds(operations, tokens)),
         100.0 * REACHED
     );
-    match Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size) {
+    let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size);
+    match data.and_then(|data| if args.verify_data { verify(&plan.spec.data).map(|_| data) } else { Ok(data) }) {
         Ok(data) => {
             for (at, slice) in data.slices.iter().enumerate() {
                 let epochs = data.order.epochs(at, plan.steps * plan.batch);

@@ -28,6 +28,13 @@ pub struct Origin {
     catalogs: Vec<CatalogOf>,
     /// Shards that no catalog names, by their slice.
     shards: BTreeMap<String, Loose>,
+    /// Those that one names, which has a digest of all their bytes: this is what is looked at when a run goes on.
+    /// Checkpoints did not always say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    listed: BTreeMap<String, Loose>,
+    /// Where the first weights came from. Checkpoints did not always say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<StartOf>,
     /// The tokenizer of the catalogs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokenizer: Option<TokenizerOf>,
@@ -61,7 +68,52 @@ pub struct ShardOf {
     pub mask: Option<Digest>,
 }
 
-/// What is known of a slice's shards that no catalog names.
+/// Where the first weights came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StartOf {
+    /// They were drawn.
+    Drawn,
+    /// From a folder, with a digest of samples of its files of weights while it is there.
+    Folder(PathBuf, Option<Digest>),
+}
+
+impl StartOf {
+    fn of(folder: Option<&Path>) -> StartOf {
+        let Some(folder) = folder else { return StartOf::Drawn };
+        // A run that goes on needs it no more: it may be gone.
+        let digest = || -> Option<Digest> {
+            let entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+            let mut files: Vec<PathBuf> = entries
+                .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+                .filter(|path| path.file_stem().is_some_and(|stem| stem != "moments"))
+                .collect();
+            files.sort_unstable();
+            let all: Vec<Digest> = files.iter().map(|path| Digest::sampled(path).ok()).collect::<Option<_>>()?;
+            (!all.is_empty()).then(|| Digest::of_value(&all))
+        };
+        StartOf::Folder(folder.to_path_buf(), digest())
+    }
+
+    /// How it differs from what it was, if it is known to.
+    fn difference(&self, was: &StartOf) -> Option<String> {
+        let said = |start: &StartOf| match start {
+            StartOf::Drawn => "not set".to_owned(),
+            StartOf::Folder(path, _) => path.display().to_string(),
+        };
+        match (was, self) {
+            (StartOf::Drawn, StartOf::Drawn) => None,
+            (StartOf::Folder(_, before), StartOf::Folder(path, now)) => {
+                let (before, now) = ((*before)?, (*now)?);
+                let (path, old, new) = (path.display(), before.short(), now.short());
+                (before != now).then(|| format!("the digest of `start`'s weights, in {path}, was {old}, is {new}"))
+            }
+            _ => Some(format!("`start` was {}, is {}", said(was), said(self))),
+        }
+    }
+}
+
+/// What is known of a slice's shards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Loose {
@@ -159,17 +211,19 @@ impl Origin {
         may.insert("optimizer.rate".to_owned(), Value::from(plan.rate).to_string());
         let tokenizer =
             data.tokenizer.as_ref().map(|entry| TokenizerOf { name: entry.name.clone(), digest: entry.digest });
-        let loose = data
-            .slices
-            .iter()
-            .filter(|slice| spec.data.shards.contains_key(&slice.name))
-            .map(|slice| Ok((slice.name.clone(), Loose::Known(slice.known()?))));
+        let (mut shards, mut listed) = (BTreeMap::new(), BTreeMap::new());
+        for slice in &data.slices {
+            let to = if spec.data.shards.contains_key(&slice.name) { &mut shards } else { &mut listed };
+            to.insert(slice.name.clone(), Loose::Known(slice.known()?));
+        }
         Ok(Origin {
             config: Digest::of_value(&must),
             must,
             may,
             catalogs: data.catalogs.clone(),
-            shards: loose.collect::<Result<_>>()?,
+            shards,
+            listed,
+            start: Some(StartOf::of(spec.start.as_deref())),
             tokenizer,
             former: Some(Digest::of_value(&(data.former, &spec.model.config, plan.batch, spec.data.documents))),
         })
@@ -189,7 +243,12 @@ impl Origin {
 
     /// All that processes that share a run must agree on: where they found it is their own affair.
     pub fn said(&self) -> String {
-        format!("{} {:?}", self.digest(), self.may)
+        let start = match &self.start {
+            Some(StartOf::Folder(_, digest)) => format!("{digest:?}"),
+            _ => String::new(),
+        };
+        let listed: Vec<Digest> = self.listed.values().map(Loose::digest).collect();
+        format!("{} {listed:?} {start} {:?}", self.digest(), self.may)
     }
 
     /// Refuses a checkpoint that is of another run, and says of what; `was` is nothing for one of format 1.
@@ -201,11 +260,11 @@ impl Origin {
             }
             Some(_) => Some(self.digest()),
         };
-        if own == Some(run) {
+        let mut all = was.map_or_else(Vec::new, |was| self.differences(was));
+        if own == Some(run) && all.is_empty() {
             return Ok(());
         }
         let mut message = format!("the checkpoints in {} are of another run", root.display());
-        let mut all = was.map_or_else(Vec::new, |was| self.differences(was));
         let more = all.len().saturating_sub(TOLD);
         all.truncate(TOLD);
         if more > 0 {
@@ -254,6 +313,15 @@ impl Origin {
                 (None, None) => {}
             }
         }
+        // Of other catalogs, and of slices that were not read, it is said above.
+        for (name, now) in &self.listed {
+            if let Some(before) = was.listed.get(name).filter(|_| self.catalogs_are(was)) {
+                all.extend(now.differences(before, name));
+            }
+        }
+        if let (Some(before), Some(now)) = (&was.start, &self.start) {
+            all.extend(now.difference(before));
+        }
         let said = |tokenizer: &Option<TokenizerOf>| match tokenizer {
             Some(TokenizerOf { name, digest }) => format!("{} ({name})", digest.short()),
             None => "none".to_owned(),
@@ -262,6 +330,16 @@ impl Origin {
             all.push(format!("tokenizer: its digest was {}, is {}", said(&was.tokenizer), said(&self.tokenizer)));
         }
         all
+    }
+
+    /// What a run is made of that goes on: weights that it began with and that are gone since stay known.
+    pub fn going_on(self, was: &Origin) -> Origin {
+        Origin { start: was.start.clone().or(self.start), ..self }
+    }
+
+    fn catalogs_are(&self, was: &Origin) -> bool {
+        let digests = |of: &Origin| of.catalogs.iter().map(|catalog| catalog.digest).collect::<BTreeSet<_>>();
+        digests(self) == digests(was)
     }
 
     /// What may have changed and has.
@@ -330,6 +408,8 @@ mod tests {
             may: BTreeMap::new(),
             catalogs: catalogs.iter().map(catalog).collect(),
             shards: shards.iter().map(|(name, text)| ((*name).to_owned(), loose(text))).collect(),
+            listed: BTreeMap::new(),
+            start: None,
             tokenizer: Some(TokenizerOf { name: "gpt-neox".to_owned(), digest: digest(tokenizer) }),
             former: Some(digest("former")),
         }
@@ -440,6 +520,54 @@ mod tests {
             let said = check(&with(now), &former).unwrap_err().message;
             assert!(said.contains("another run: shards of `own`: the digest of their indexes was "), "{said}");
         }
+    }
+
+    #[test]
+    fn shards_of_a_catalog_are_looked_at_too() {
+        let catalogs = [("c4", "out/c4", "c")];
+        let with = |listed: &str, catalog: &str| {
+            let catalogs = [(catalogs[0].0, catalogs[0].1, catalog)];
+            let listed = BTreeMap::from([("c4".to_owned(), loose(listed))]);
+            Origin { listed, ..origin(json!({"seed": 1}), &catalogs, &[], "t") }
+        };
+        let was = with("a one, b two", "c");
+        check(&with("a one, b two", "c"), &was).unwrap();
+        for (now, words) in [
+            ("a one, b 2", "shard b.bin of `c4`: the digest of its tokens was "),
+            ("a one, b two m", "its mask was none"),
+        ] {
+            let said = check(&with(now, "c"), &was).unwrap_err().message;
+            assert!(said.contains(words), "{said}");
+        }
+        // Another catalog has other shards: it is told once.
+        let said = check(&with("a 1, b 2", "d"), &was).unwrap_err().message;
+        assert!(said.contains("catalog `c4`") && !said.contains("shard"), "{said}");
+        // Checkpoints from before this was looked at go on.
+        check(&was, &origin(json!({"seed": 1}), &catalogs, &[], "t")).unwrap();
+    }
+
+    #[test]
+    fn a_run_has_begun_where_it_has_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, moved) = (folder.path().join("one"), folder.path().join("moved"));
+        std::fs::create_dir(&one).unwrap();
+        std::fs::write(one.join("model.safetensors"), "weights").unwrap();
+        let with =
+            |start: Option<&Path>| Origin { start: Some(StartOf::of(start)), ..origin(json!({}), &[], &[], "t") };
+        let (was, drawn) = (with(Some(&one)), with(None));
+        check(&with(Some(&one)), &was).unwrap();
+        check(&drawn, &drawn).unwrap();
+        check(&with(Some(&one)), &origin(json!({}), &[], &[], "t")).unwrap();
+        let said = check(&drawn, &was).unwrap_err().message;
+        assert!(said.ends_with(&format!("another run: `start` was {}, is not set", one.display())), "{said}");
+        assert!(check(&was, &drawn).unwrap_err().message.contains("`start` was not set, is "));
+        // The same weights elsewhere are the same, and such as are gone were needed but once.
+        std::fs::rename(&one, &moved).unwrap();
+        check(&with(Some(&moved)), &was).unwrap();
+        check(&with(Some(&one)), &was).unwrap();
+        std::fs::write(moved.join("model.safetensors"), "others").unwrap();
+        let said = check(&with(Some(&moved)), &was).unwrap_err().message;
+        assert!(said.contains("another run: the digest of `start`'s weights, in "), "{said}");
     }
 
     #[test]

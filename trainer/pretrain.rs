@@ -12,7 +12,7 @@ use corpus::store::Store;
 use crate::checkpoint::{self, Snapshot, Standing};
 use crate::comm::{Comm, Solo, Tcp};
 use crate::cpu::{Cpu, Float};
-use crate::data::Data;
+use crate::data::{self, Data};
 use crate::device::{Device, Precision};
 use crate::evaluate::{self, evaluate};
 use crate::failure::{Code, Failure, Result};
@@ -51,6 +51,10 @@ pub struct PretrainArgs {
     /// depend on it. (Without it a launcher's environment is asked: torchrun, Slurm, LSF, Kubernetes.)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: Option<u16>,
+    /// Read all shards first, and hold them against the digests of their catalogs. Otherwise lengths, indexes
+    /// and samples of them are looked at
+    #[arg(long)]
+    pub verify_data: bool,
     /// Start although the run needs more memory than this machine has
     #[arg(long)]
     pub overcommit: bool,
@@ -209,6 +213,11 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let beside = args.processes.unwrap_or(beside);
     let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))), plan.spec.precision)?;
     let signals = Signals::listen()?;
+    if args.verify_data && first {
+        let (files, bytes) = data::verify(&plan.spec.data)?;
+        let size = report::bytes(bytes as f64);
+        say_first(&format!("verified {} files, {size}, as their catalogs say", report::number(files)));
+    }
     // The first alone writes.
     let store = Arc::new(if first { Store::create(&output)? } else { Store::open(&output) });
     if first && !store.alone(|| Ok(()))? {
@@ -225,7 +234,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         report::about(plan, &data, device.threads(), comm.size(), &output);
     }
     let processes = comm.size();
-    let origin = Origin::of(plan, &data)?;
+    let mut origin = Origin::of(plan, &data)?;
     let found = checkpoint::latest::<f32>(&store, config, &origin, plan.spec.checkpoint.bad, &mut |line| {
         if first {
             say(&line);
@@ -234,12 +243,14 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let done = found.as_ref().map_or(0, |snapshot| snapshot.step);
     let untried = found.as_ref().is_some_and(|snapshot| snapshot.standing == Standing::Untried);
     let model = Model::new(&device, config);
+    let said = format!("{done} {}", origin.said());
     let mut learner = match found {
         Some(snapshot) => {
             if first {
                 say(&format!("going on after step {done}"));
                 origin.changes(&snapshot.origin).iter().for_each(|change| say(&format!("         {change}")));
             }
+            origin = origin.going_on(&snapshot.origin);
             let mut learner = Learner::new(model, &snapshot.weights, plan, comm)?;
             learner.set_moments(&snapshot.moments);
             learner.past = snapshot.past;
@@ -253,7 +264,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
             Learner::new(model, &weights, plan, comm)?
         }
     };
-    learner.agree(format!("{done} {}", origin.said()).as_bytes())?;
+    learner.agree(said.as_bytes())?;
     let mut writes = match first {
         true => {
             let peak = Peak::of(plan, &device, processes);

@@ -6,13 +6,15 @@
 pub mod order;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use corpus::Digest;
-use corpus::catalog::{CATALOG, Catalog, TokenizerEntry};
+use corpus::catalog::{CATALOG, Catalog, ShardEntry, TokenizerEntry};
 use corpus::shard::{Shard, Stray};
+use corpus::store::Store;
 use rayon::prelude::*;
 
 use crate::failure::{Code, Failure, Result};
@@ -28,6 +30,8 @@ struct Part {
     first: u64,
     /// One byte a token, 0 where it is no target: `X.mask` beside `X.bin`.
     mask: Option<(PathBuf, File)>,
+    /// The digest of its index, where a catalog says it.
+    listed: Option<Digest>,
 }
 
 /// The tokens of one slice.
@@ -124,18 +128,40 @@ impl Slice {
             };
             let first = slice.tokens;
             slice.tokens += shard.tokens();
-            slice.parts.push(Part { shard, first, mask });
+            slice.parts.push(Part { shard, first, mask, listed: None });
         }
         Ok(slice)
     }
 
-    /// What is to be known of its shards where no catalog tells it, in their order.
+    /// Holds shards against what their catalog says of them.
+    fn list(&mut self, entries: &[ShardEntry]) -> Result<()> {
+        for (part, entry) in self.parts.iter_mut().zip(entries) {
+            let (own, listed) = (part.shard.tokens(), entry.tokens);
+            if own != listed {
+                return Err(Failure::damaged(
+                    part.shard.path(),
+                    format!("has {own} tokens, its catalog says {listed}"),
+                )
+                .hint("`redpajama verify` says which files of a run are not as they were written"));
+            }
+            part.listed = Some(entry.idx.digest);
+        }
+        Ok(())
+    }
+
+    /// What is to be known of its shards, in their order, without reading all of them.
     pub fn known(&self) -> Result<Vec<ShardOf>> {
         let known = |part: &Part| {
             let path = part.shard.path();
+            let index = part.shard.digest();
+            if let Some(listed) = part.listed.filter(|listed| *listed != index) {
+                let message = format!("its digest is {}, its catalog says {}", index.short(), listed.short());
+                return Err(Failure::damaged(&path.with_extension("idx"), message)
+                    .hint("`redpajama verify` says which files of a run are not as they were written"));
+            }
             Ok(ShardOf {
                 path: path.to_path_buf(),
-                index: part.shard.digest(),
+                index,
                 tokens: Digest::sampled(path)?,
                 mask: part.mask.as_ref().map(|(path, _)| Digest::sampled(path)).transpose()?,
             })
@@ -162,7 +188,7 @@ impl Slice {
         let (mut at, mut part) = (begin, self.part(begin));
         // One token more than is read: the last target.
         while at <= end && part < self.parts.len() {
-            let Part { shard, first: before, mask } = &self.parts[part];
+            let Part { shard, first: before, mask, .. } = &self.parts[part];
             let (from, to) = (at - before, (end + 1 - before).min(shard.tokens()));
             shard
                 .read(from, to, vocabulary as u32, &mut out.tokens)
@@ -220,7 +246,7 @@ impl Data {
     pub fn open(spec: &DataSpec, seed: u64, time: usize, vocabulary: usize) -> Result<Data> {
         let mut found: Vec<(String, Shards)> = Vec::new();
         let mut tokenizer: Option<(TokenizerEntry, PathBuf)> = None;
-        let (mut said, mut catalogs) = (Vec::new(), Vec::new());
+        let (mut said, mut catalogs, mut listed) = (Vec::new(), Vec::new(), BTreeMap::new());
         for folder in spec.from.iter() {
             let catalog = catalog(folder)?;
             if let Some(own) = &catalog.tokenizer {
@@ -241,6 +267,7 @@ impl Data {
             for (name, entry) in &catalog.slices {
                 let paths = entry.shards.iter().map(|shard| folder.join(&shard.bin.name)).collect();
                 found.push((name.clone(), Shards::Ours(paths, entry.counts.text_bytes)));
+                listed.insert(name.clone(), entry.shards.clone());
             }
         }
         for (name, paths) in &spec.shards {
@@ -262,11 +289,16 @@ impl Data {
             ))
             .hint(format!("set `vocab_size` to {} or more", size.next_multiple_of(128))));
         }
-        let slices: Vec<Slice> = found
+        let mut slices: Vec<Slice> = found
             .iter()
             .filter(|(_, shards)| !shards.paths().is_empty())
             .map(|(name, shards)| Slice::open(name, shards))
             .collect::<Result<_>>()?;
+        for slice in &mut slices {
+            if let Some(entries) = listed.get(&slice.name) {
+                slice.list(entries)?;
+            }
+        }
         if slices.is_empty() {
             return Err(Failure::configuration("there are no shards to train on")
                 .hint("`data.from` names the folder of a run with packed shards, `data.shards` names them itself"));
@@ -317,6 +349,21 @@ impl Data {
         out.slices.push(slice);
         self.slices[slice].window(window, self.time, self.vocabulary, out)
     }
+}
+
+/// Reads all shards that catalogs name, and holds them against the digests there; gives how many files those are, and
+/// their bytes.
+pub fn verify(spec: &DataSpec) -> Result<(u64, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for folder in spec.from.iter() {
+        let (catalog, store) = (catalog(folder)?, Store::open(folder));
+        let shards = catalog.slices.values().flat_map(|slice| &slice.shards);
+        let outputs: Vec<_> = shards.flat_map(|shard| [&shard.bin, &shard.idx]).collect();
+        outputs.par_iter().try_for_each(|output| store.check(output))?;
+        files += outputs.len() as u64;
+        bytes += outputs.iter().map(|output| output.bytes).sum::<u64>();
+    }
+    Ok((files, bytes))
 }
 
 /// The catalog of a run's folder.

@@ -158,3 +158,60 @@ fn checkpoints_of_format_2_are_still_gone_on_from() {
     let tokens = serde_json::json!(Digest::sampled(&place.path("own/s.bin")).unwrap());
     assert_eq!((&known["path"], &known["tokens"]), (&"own/s.bin".into(), &tokens));
 }
+
+#[test]
+fn what_has_changed_in_shards_of_a_catalog_is_found() {
+    let place = Place::new();
+    let run = "pretrain run.yaml --output run --set steps=2";
+    place.fine(&format!("{run} --verify-data"));
+    let (bin, whole) = (place.path("corpus/shards/first.bin"), read(&place.path("corpus/shards/first.bin")));
+    let mut other = whole.clone();
+    other[999] ^= 1;
+    std::fs::write(&bin, &other).unwrap();
+    let words = format!("{OTHERS}shard corpus/shards/first.bin of `first`: the digest of its tokens was ");
+    place.fails(run, 64, &words);
+    // A run that begins has nothing to compare with but the catalog, which takes reading it all.
+    place.fine("pretrain run.yaml --output new --set steps=1");
+    place.fails("pretrain run.yaml --output newer --verify-data", 65, "corpus/shards/first.bin: its digest is ");
+    let (told, _) = place.fine("plan run.yaml --verify-data");
+    assert!(told.contains("data: ") && told.contains("first.bin: its digest is "), "{told}");
+    std::fs::write(&bin, &whole).unwrap();
+    std::fs::write(place.path("corpus/shards/first.mask"), vec![1; whole.len() / 2]).unwrap();
+    place.fails(run, 64, &format!("{OTHERS}shard corpus/shards/first.bin of `first`: the digest of its mask was none"));
+    std::fs::remove_file(place.path("corpus/shards/first.mask")).unwrap();
+    place.fine(run);
+    // An index of its own, with as many tokens: no other run's either.
+    own(&place, &[630, 630]);
+    for ending in ["bin", "idx"] {
+        std::fs::copy(place.path(&format!("own/s.{ending}")), place.path(&format!("corpus/shards/first.{ending}")))
+            .unwrap();
+    }
+    place.fails("pretrain run.yaml --output newest", 65, "corpus/shards/first.idx: its digest is ");
+    own(&place, &[630, 629]);
+    for ending in ["bin", "idx"] {
+        std::fs::copy(place.path(&format!("own/s.{ending}")), place.path(&format!("corpus/shards/first.{ending}")))
+            .unwrap();
+    }
+    place.fails("pretrain run.yaml --output newest", 65, "first.bin: has 1259 tokens, its catalog says 1260");
+}
+
+#[test]
+fn weights_to_start_from_are_those_it_started_from() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output model --set steps=1");
+    let model = "model/checkpoints/step-000000001";
+    let run = "pretrain run.yaml --output run --set steps=2";
+    place.fine(&format!("{run} --set start={model}"));
+    place.fails(run, 64, &format!("{OTHERS}`start` was {model}, is not set\n"));
+    // Weights that are gone were needed but once.
+    place.fine(&format!("{run} --set start=nowhere"));
+    let weights = place.path(model).join("model.safetensors");
+    let mut other = read(&weights);
+    *other.last_mut().unwrap() ^= 1;
+    std::fs::write(weights, other).unwrap();
+    place.fails(
+        &format!("{run} --set start={model}"),
+        64,
+        &format!("{OTHERS}the digest of `start`'s weights, in {model}"),
+    );
+}
