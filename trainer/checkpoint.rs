@@ -191,55 +191,131 @@ fn folders(root: &Path) -> Result<Vec<u64>> {
     Ok(steps)
 }
 
-/// The folder of a model: a run's latest checkpoint that is not known to be bad, or the folder itself.
-pub fn model_folder(path: &Path) -> Result<PathBuf> {
+/// A checkpoint's files but for its moments: nothing that reads a model needs those.
+fn of_model(file: &str) -> bool {
+    file != MOMENTS
+}
+
+/// The folder of a model to read: of a run's, the latest checkpoint whose weights are as they were written and
+/// not known to be bad, those that are passed over being told to `say`; or the folder itself, see [`check_model`].
+pub fn model_folder(path: &Path, say: &mut dyn FnMut(String)) -> Result<PathBuf> {
     let store = Store::open(path);
-    let fine = |step: &&u64| why_bad(&store, **step).is_none();
-    match steps(path)?.iter().rfind(fine) {
-        Some(step) => Ok(path.join(name(*step))),
-        None => Ok(path.to_path_buf()),
+    let take = |folder: PathBuf, state: &State| check(&folder, state, &of_model).map(|()| folder);
+    let no = Hints {
+        good: "no checkpoint of this run is known to be any better: name the folder of one to take it all the same",
+        whole: "no checkpoint of this run is whole",
+    };
+    match newest(&store, false, &no, &take, say)? {
+        Some(folder) => Ok(folder),
+        None => check_model(path).map(|()| path.to_path_buf()),
     }
 }
 
-fn why_bad(store: &Store, step: u64) -> Option<String> {
-    match read_state(store, step).ok()?.standing {
-        Standing::Bad(why) => Some(why),
-        Standing::Untried | Standing::Good => None,
+/// Checks the folder of a model. A checkpoint is looked through, and taken whatever is known of its weights.
+pub fn check_model(folder: &Path) -> Result<()> {
+    let path = folder.join(STATE);
+    if !path.is_file() {
+        return Ok(());
     }
+    let checked = state_at(&path).and_then(|state| check(folder, &state, &of_model));
+    checked.map_err(|failure| match (failure.code, run_of(folder)) {
+        (Code::Damaged, Some(run)) => failure.hint(format!("take another checkpoint of {}", run.display())),
+        (Code::Damaged, None) => failure.hint("copy the checkpoint anew from its run"),
+        _ => failure,
+    })
+}
+
+/// The folder of the run whose checkpoint this is.
+pub fn run_of(checkpoint: &Path) -> Option<&Path> {
+    checkpoint.parent().filter(|above| above.ends_with(CHECKPOINTS))?.parent()
 }
 
 fn read_state(store: &Store, step: u64) -> Result<State> {
-    let file = format!("{}/{STATE}", name(step));
-    let path = store.path(&file);
-    let state: State = serde_json::from_slice(&store.read(&file)?)
-        .map_err(|error| Failure::damaged(&path, format!("no state of a checkpoint: {error}")))?;
+    state_at(&store.path(&format!("{}/{STATE}", name(step))))
+}
+
+fn state_at(path: &Path) -> Result<State> {
+    let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+    let state: State = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::damaged(path, format!("no state of a checkpoint: {error}")))?;
     if !(1..=FORMAT).contains(&state.format) {
         return Err(Failure::configuration(format!("{} is of format {}", path.display(), state.format))
             .hint(format!("this trainer reads formats 1 to {FORMAT}")));
     }
     if state != state.clone().sealed() {
-        return Err(Failure::damaged(&path, "is not as it was written"));
+        return Err(Failure::damaged(path, "is not as it was written"));
     }
     Ok(state)
 }
 
-fn read<F: Float>(store: &Store, step: u64, config: &Config, origin: &Origin) -> Result<Snapshot<F>> {
-    let state = read_state(store, step)?;
-    origin.check(state.origin.as_ref(), state.run, store.root())?;
+/// Checks those files of a checkpoint that are `needed`, by their name in its folder, against their digests: each
+/// is there, whole.
+fn check(folder: &Path, state: &State, needed: &dyn Fn(&str) -> bool) -> Result<()> {
+    let store = Store::open(folder);
     for file in &state.files {
-        store.check(file)?;
+        let name = file.name.rsplit('/').next().unwrap_or(&file.name).to_owned();
+        if !needed(&name) {
+            continue;
+        }
+        if !store.has(&name) {
+            return Err(Failure::damaged(&store.path(&name), "is gone"));
+        }
+        store.check(&Output { name, ..file.clone() })?;
     }
-    let folder = store.path(&name(step));
-    let weights = folder::read_weights(&folder, config)?;
+    Ok(())
+}
+
+/// What to do where no checkpoint is good, or none is whole.
+struct Hints {
+    good: &'static str,
+    whole: &'static str,
+}
+
+/// The latest checkpoint that is not known to be bad (unless `bad` says that such a one may be taken), as `take`
+/// gives it, which finds it whole; none where there is none at all. Those that are passed over are told to `say`.
+fn newest<T>(
+    store: &Store,
+    bad: bool,
+    no: &Hints,
+    take: &dyn Fn(PathBuf, &State) -> Result<T>,
+    say: &mut dyn FnMut(String),
+) -> Result<Option<T>> {
+    let mut last = None;
+    for step in steps(store.root())?.into_iter().rev() {
+        let taken = read_state(store, step).and_then(|state| match &state.standing {
+            Standing::Bad(why) if !bad => Ok(Err(why.clone())),
+            _ => take(store.path(&name(step)), &state).map(Ok),
+        });
+        match taken {
+            Ok(Ok(taken)) => return Ok(Some(taken)),
+            Ok(Err(why)) => {
+                say(format!("warning: the checkpoint of step {step} is passed over: {why}"));
+                let message = format!("of the checkpoint of step {step} it is known that {why}");
+                last = Some(Failure::configuration(message).hint(no.good));
+            }
+            // Of a run that is not ours alone, it may have been removed since it was listed.
+            Err(failure) if failure.code == Code::Damaged || !store.has(&format!("{}/{STATE}", name(step))) => {
+                say(format!("warning: {}; going back to the checkpoint before", failure.message));
+                last = Some(failure.hint(no.whole));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    // To begin anew would throw away what can perhaps be saved.
+    last.map_or(Ok(None), Err)
+}
+
+fn read<F: Float>(folder: &Path, state: &State, config: &Config, origin: &Origin) -> Result<Snapshot<F>> {
+    let weights = folder::read_weights(folder, config)?;
     let path = folder.join(MOMENTS);
     let mut moments = TensorFile::open(&path)?;
     let moments = [moments.read("first")?, moments.read("second")?];
     if let Some(moment) = moments.iter().find(|moment: &&Vec<F>| moment.len() as u64 != config.parameters()) {
         return Err(Failure::damaged(&path, format!("{} numbers for {} weights", moment.len(), config.parameters())));
     }
-    let origin = state.origin.unwrap_or_else(|| origin.clone());
-    let (past, standing, config) = (state.past, state.standing, config.clone());
-    Ok(Snapshot { step, past, config, weights, moments, origin, standing })
+    let State { step, past, standing, .. } = state.clone();
+    let origin = state.origin.clone().unwrap_or_else(|| origin.clone());
+    Ok(Snapshot { step, past, config: config.clone(), weights, moments, origin, standing })
 }
 
 /// The latest checkpoint that is as it was written and not known to be bad (unless `bad` says that such a one
@@ -251,33 +327,16 @@ pub fn latest<F: Float>(
     bad: bool,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Snapshot<F>>> {
-    let mut last = None;
-    for step in steps(store.root())?.into_iter().rev() {
-        if let Some(why) = why_bad(store, step).filter(|_| !bad) {
-            say(format!("warning: the checkpoint of step {step} is passed over: {why}"));
-            let message = format!("of the checkpoint of step {step} it is known that {why}");
-            last = Some(Failure::configuration(message).hint(
-                "no checkpoint has weights to go on from: begin anew with other numbers and another --output, or set `checkpoint.bad=true`",
-            ));
-            continue;
-        }
-        match read(store, step, config, origin) {
-            Ok(snapshot) => return Ok(Some(snapshot)),
-            Err(failure) if failure.code == Code::Damaged || is_missing(store, step) => {
-                say(format!("warning: {}; going back to the checkpoint before", failure.message));
-                let hint = "no checkpoint is whole: remove them to begin anew, or give another --output";
-                last = Some(failure.hint(hint));
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    // To begin anew would throw away what can perhaps be saved.
-    last.map_or(Ok(None), Err)
-}
-
-/// Whether a file that a checkpoint names is gone.
-fn is_missing(store: &Store, step: u64) -> bool {
-    read_state(store, step).is_ok_and(|state| state.files.iter().any(|file| !store.has(&file.name)))
+    let take = |folder: PathBuf, state: &State| {
+        origin.check(state.origin.as_ref(), state.run, store.root())?;
+        check(&folder, state, &|_| true)?;
+        read(&folder, state, config, origin)
+    };
+    let no = Hints {
+        good: "no checkpoint has weights to go on from: begin anew with other numbers and another --output, or set `checkpoint.bad=true`",
+        whole: "no checkpoint is whole: remove them to begin anew, or give another --output",
+    };
+    newest(store, bad, &no, &take, say)
 }
 
 /// Removes what is left of checkpoints that were never whole, or are no more.

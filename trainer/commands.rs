@@ -27,9 +27,9 @@ use crate::utilization::{CONVENTION, Operations, Peak, REACHED};
 use crate::weights::{Weights, mix, start};
 use crate::yaml;
 
-/// The latest checkpoint of a run, or a model.
+/// The latest checkpoint of a run that is whole and not known to be bad, or a model.
 pub(crate) fn read(path: &Path) -> Result<(Config, Weights<Vec<f32>>)> {
-    folder::read(&model_folder(path)?)
+    folder::read(&model_folder(path, &mut |line| say(&line))?)
 }
 
 /// Evaluates a model; the table is what is printed.

@@ -8,7 +8,7 @@ use corpus::store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::checkpoint::CHECKPOINTS;
+use crate::checkpoint::run_of;
 use crate::config::Config;
 use crate::cpu::Float;
 use crate::failure::{Failure, Result};
@@ -163,8 +163,7 @@ pub fn tokenizer_at(path: &Path) -> PathBuf {
 
 /// The `tokenizer.json` of a model: in its folder, or in that of the run whose checkpoint it is.
 pub fn tokenizer(model: &Path) -> Option<PathBuf> {
-    let run = model.ancestors().nth(2).filter(|_| model.parent().is_some_and(|above| above.ends_with(CHECKPOINTS)));
-    [Some(model), run].into_iter().flatten().map(|folder| folder.join(TOKENIZER)).find(|path| path.is_file())
+    [Some(model), run_of(model)].into_iter().flatten().map(|folder| folder.join(TOKENIZER)).find(|path| path.is_file())
 }
 
 fn put_tokenizer(store: &Store, from: &Path, config: &Config) -> Result<()> {

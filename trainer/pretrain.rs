@@ -258,7 +258,10 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         }
         None => {
             let weights = match &plan.spec.start {
-                Some(folder) => folder::read_weights(folder, config)?,
+                Some(folder) => {
+                    checkpoint::check_model(folder)?;
+                    folder::read_weights(folder, config)?
+                }
                 None => start(config, plan.spec.seed),
             };
             Learner::new(model, &weights, plan, comm)?

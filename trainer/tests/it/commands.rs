@@ -164,6 +164,71 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
     place.fails("pretrain run.yaml --output run", 65, "no checkpoint is whole");
 }
 
+/// What is done to a file's bytes.
+type Change = dyn Fn(Vec<u8>) -> Vec<u8>;
+
+#[test]
+fn whoever_reads_a_run_s_model_takes_the_latest_checkpoint_that_is_whole() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run");
+    let damage = |step: u64, name: &str, how: &Change| {
+        let path = place.path(&format!("run/checkpoints/step-{step:09}/{name}"));
+        let whole = read(&path);
+        std::fs::write(&path, how(whole.clone())).unwrap();
+        (path, whole)
+    };
+    let generate = |model: &str| format!("generate {model} --ids 5,16 --tokens 4");
+    let (last, _) = place.fine(&generate("run"));
+    let (before, _) = place.fine(&generate("run/checkpoints/step-000000016"));
+    let weights = read(&place.path("run/checkpoints/step-000000016/model.safetensors"));
+    // One bit of a weight's exponent, a file that is cut, a state of which nothing is left.
+    let flip = |mut bytes: Vec<u8>| {
+        let last = bytes.len() - 1;
+        bytes[last] ^= 0x40;
+        bytes
+    };
+    let ways: [(&str, &Change); 4] = [
+        ("model.safetensors", &flip),
+        ("model.safetensors", &|bytes| bytes[..bytes.len() / 2].to_vec()),
+        ("config.json", &|bytes| text(&bytes).replace("0.25", "0.5").into_bytes()),
+        ("state.json", &|_| Vec::new()),
+    ];
+    for (number, (name, how)) in ways.into_iter().enumerate() {
+        let (path, whole) = damage(20, name, how);
+        let warning = format!("warning: {}", path.strip_prefix(place.folder.path()).unwrap().display());
+        for arguments in
+            ["eval run --config run.yaml", &format!("export run --output exported-{number}"), &generate("run")]
+        {
+            let (_, said) = place.fine(arguments);
+            assert!(said.contains(&warning) && said.contains("going back to the checkpoint before"), "{name}: {said}");
+        }
+        assert_eq!(place.fine(&generate("run")).0, before);
+        assert!(read(&place.path(&format!("exported-{number}/model.safetensors"))) == weights);
+        // Who names that very one is refused, and told of the run.
+        let one = "run/checkpoints/step-000000020";
+        place.fails(&generate(one), 65, "take another checkpoint of run");
+        place.fails(&format!("pretrain run.yaml --output refused --set start={one}"), 65, name);
+        std::fs::write(path, whole).unwrap();
+    }
+    // A copy is known by its state as well.
+    std::fs::rename(place.path("run/checkpoints/step-000000020"), place.path("copy")).unwrap();
+    assert_eq!(place.fine(&generate("copy")).0, last);
+    let weights = place.path("copy/model.safetensors");
+    let whole = read(&weights);
+    std::fs::write(&weights, flip(whole.clone())).unwrap();
+    place.fails(&generate("copy"), 65, "copy/model.safetensors");
+    std::fs::write(&weights, whole).unwrap();
+    std::fs::rename(place.path("copy"), place.path("run/checkpoints/step-000000020")).unwrap();
+    // Moments are read by none of them.
+    damage(20, "moments.safetensors", &|_| Vec::new());
+    assert_eq!(place.fine(&generate("run")).0, last);
+    for step in [12, 16, 20] {
+        damage(step, "model.safetensors", &|_| Vec::new());
+    }
+    place.fails("export run --output none", 65, "hint: no checkpoint of this run is whole");
+    assert!(!place.path("none").exists());
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let place = Place::new();
