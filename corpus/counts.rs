@@ -118,10 +118,13 @@ pub struct StageCounts {
     /// Documents that it marked as alike to one of another run, or as having parts that one has.
     #[serde(skip_serializing_if = "is_none", default)]
     pub marked: u64,
+    /// Bytes of text that a dedup took from documents, with the texts of those of which it left nothing.
+    #[serde(skip_serializing_if = "is_none", default)]
+    pub cut: u64,
 }
 
-fn is_none(documents: &u64) -> bool {
-    *documents == 0
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl StageCounts {
@@ -131,6 +134,7 @@ impl StageCounts {
         self.edited += other.edited;
         self.measured += other.measured;
         self.marked += other.marked;
+        self.cut += other.cut;
     }
 }
 

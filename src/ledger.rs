@@ -31,9 +31,6 @@ pub struct Commit {
     /// Sketches for the dedup.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sketches: Option<Output>,
-    /// Tokens of the documents that the dedup compares, if it compares tokens.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub tokens_compared: Option<u64>,
     /// What the dedup found.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub findings: Option<Output>,

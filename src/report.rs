@@ -184,6 +184,11 @@ pub fn summary(catalog: &Catalog, all: &Counts, ran: &Ran, disk: u64) -> String 
             row("marked", format!("{}, {what} ({name}: {label})", count(stage.marked, "document")));
         }
     }
+    for (name, slice) in &catalog.slices {
+        for (label, stage) in slice.counts.stages.iter().filter(|(_, stage)| stage.cut > 0) {
+            row("cut", format!("{} of text ({name}: {label})", Size(stage.cut)));
+        }
+    }
     let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
     for row in rows {
         let _ = writeln!(out, "{:width$}  {}", row[0], row[1]);

@@ -93,7 +93,7 @@ pub fn status(args: &StatusArgs) -> Result<()> {
             report::print(&format!("guard: {complaint}\n"));
         }
         if guard.stops && !current {
-            report::print("that guard stopped the run before anything was rewritten\n");
+            report::print("that guard stopped the run before anything was published\n");
         }
     }
     let Some(catalog) = catalog else {

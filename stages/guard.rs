@@ -14,10 +14,9 @@ use crate::{Positive, Share};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guard {
-    /// The largest share of a slice's documents that may go; for a dedup that takes parts from
-    /// documents, of the parts that it compares (lines, n-grams of words; bytes from
-    /// which on a span repeats). Ours: dedups gone wrong were seen to take 97 % and
-    /// more of a source, and a crawl that was fetched ten times rightly loses nine tenths.
+    /// The largest share of a slice's documents that may go; for a dedup that takes parts from documents, of the
+    /// bytes of text that reach it. Ours: dedups gone wrong were seen to take 97 % and more of a source, and a crawl
+    /// that was fetched ten times rightly loses nine tenths.
     pub share: Share,
     /// The most documents in one cluster: one that stays, and all that go for it. Ours: a page that
     /// tells a hundred thousand times to switch on cookies is not rare in a crawl; beyond, clusters
@@ -34,7 +33,9 @@ pub enum Then {
     /// The clusters are shown, and the run goes on.
     #[default]
     Warn,
-    /// The clusters are shown, and the run ends with exit code 65 before anything is rewritten.
+    /// The clusters are shown, and the run ends with exit code 65 before anything is rewritten. How much text goes is
+    /// known while it is cut: a dedup that takes parts from documents ends the run as soon as it took more, and
+    /// nothing is published.
     Stop,
 }
 

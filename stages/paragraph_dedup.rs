@@ -43,8 +43,8 @@ pub struct ParagraphDedup {
     #[serde(skip_serializing_if = "crate::dedup::as_ever")]
     pub receipts: bool,
     /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
-    /// the share of a slice's lines that may go, of all that are compared, and whether the run goes on
-    /// beyond (`warn`) or ends (`stop`). Lines make no clusters.
+    /// the share of a slice's text that may go, in bytes, of all that reaches this stage, and whether the run goes on
+    /// beyond (`warn`) or ends before it publishes (`stop`). Lines make no clusters.
     #[serde(skip_serializing)]
     pub guard: Guard,
     /// Another run, finished, by its folder from the pipeline's file: lines that its documents have count as

@@ -457,6 +457,11 @@ impl StageSpec {
         }
     }
 
+    /// Whether it is a dedup that takes parts from documents: see [`Dedup::cuts`].
+    pub fn cuts(&self) -> bool {
+        self.writes_of_parts().is_some()
+    }
+
     /// Whether it is a dedup that looks at documents twice: see [`Dedup::twice`].
     pub fn is_twice(&self) -> bool {
         matches!(self, StageSpec::SubstringDedup(_))

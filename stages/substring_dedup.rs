@@ -60,8 +60,8 @@ pub struct SubstringDedup {
     #[serde(skip_serializing_if = "crate::dedup::as_ever")]
     pub receipts: bool,
     /// When it takes so much that someone should look: `{ share: 0.9, cluster: 100000, then: warn }`,
-    /// the share of a slice's runs of bytes or tokens that may go, and whether the run goes on beyond (`warn`)
-    /// or ends (`stop`). Spans make no clusters.
+    /// the share of a slice's text that may go, in bytes, of all that reaches this stage, and whether the run goes on
+    /// beyond (`warn`) or ends before it publishes (`stop`). Spans make no clusters.
     #[serde(skip_serializing)]
     pub guard: Guard,
     /// Another run, finished, by its folder from the pipeline's file: spans that its documents have count as

@@ -89,10 +89,7 @@ pub fn execute(
     for (number, (pass, needed)) in plan.passes.iter().zip(needed).enumerate() {
         let tasks: Vec<&plan::Task> =
             pass.tasks.iter().zip(needed).filter(|(_, why)| why.is_some()).map(|(task, _)| task).collect();
-        if tasks.is_empty() {
-            continue;
-        }
-        let (live, memory) = prepared.shares(tasks.len());
+        let (live, memory) = prepared.shares(tasks.len().max(1));
         let live = live.min(live_by_files(plan));
         let run = Run {
             plan,
@@ -104,15 +101,27 @@ pub fn execute(
             memory,
             sketches: Default::default(),
         };
-        outcome = guard::look(&run, &tasks);
+        // A guard that stopped the run while documents were cut may have done so at the last of them.
+        let cuts = match guard::Cuts::of(&run, number, &tasks) {
+            Ok(cuts) => cuts,
+            Err(failure) => {
+                outcome = Err(failure);
+                break;
+            }
+        };
+        outcome = cuts.look(&run, true).and_then(|()| guard::look(&run, &tasks));
         if outcome.is_err() {
             break;
+        }
+        if tasks.is_empty() {
+            continue;
         }
         let bytes = tasks.iter().map(|task| task::bytes_of(&run, task)).sum();
         let begun = Instant::now();
         let text = if number == 0 { text } else { Some(bytes) };
         observers.event(&Event::PassStarted { pass: number + 1, about: &pass.about, tasks: tasks.len(), bytes, text });
-        outcome = Local { workers: prepared.workers, live }.run(&run, number, &tasks);
+        let local = Local { workers: prepared.workers, live, cuts: &cuts };
+        outcome = local.run(&run, number, &tasks).and_then(|()| cuts.look(&run, false));
         if outcome.is_err() {
             break;
         }

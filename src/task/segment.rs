@@ -19,7 +19,7 @@ pub struct Segment {
     /// The dedup that ends it.
     pub dedup: Option<Box<dyn Dedup>>,
     /// Whether that compares tokens.
-    pub compares_tokens: bool,
+    compares_tokens: bool,
     /// The dedup that went before, and its label.
     before: Option<(String, Box<dyn Dedup>)>,
     pub pack: Option<stages::pack::Pack>,
@@ -143,6 +143,7 @@ impl Segment {
                 (Item::Parted { mut document, parts, marked, .. }, Some((label, dedup))) => {
                     // Before the cut that counts, since both write the dedup's signals.
                     let would_leave = marked.as_ref().and_then(|marked| marked.would_leave(&mut document, &**dedup));
+                    let before = document.text().len();
                     let mut cut = Vec::new();
                     let (verdict, left) = dedup.cut(&mut document, &parts, &mut cut);
                     if dedup.receipts() {
@@ -158,10 +159,12 @@ impl Segment {
                         Verdict::Keep => {
                             let has = |marked: Marked| marked.write(&mut document, would_leave);
                             counted.marked += u64::from(marked.is_some_and(has));
+                            counted.cut += (before - document.text().len()) as u64;
                             Outcome::Kept(document, Vec::new())
                         }
                         Verdict::Drop(reason, evidence) => {
                             counted.dropped += 1;
+                            counted.cut += before as u64;
                             counts.drop(reason, document.read_bytes());
                             Outcome::dropped(label, document, reason, evidence)
                         }

@@ -98,10 +98,6 @@ impl<'t> Writing<'t> {
                         }
                     };
                     writer.push(document)?;
-                    if self.task.segment.compares_tokens {
-                        let tokens = document.known_tokens().map_or(0, <[_]>::len) as u64;
-                        *self.commit.tokens_compared.get_or_insert(0) += tokens;
-                    }
                     if let Some(sketches) = &mut self.sketches {
                         // Where the partition stands in the run is added when sketches are resolved:
                         // a raw file that is added before it must not change what it leaves.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::support::Folder;
+use crate::dedups::documents;
+use crate::support::{Folder, record};
 
 /// One document in five is one of five short texts; the others differ.
 fn folder(guard: &str) -> Folder {
@@ -70,15 +71,130 @@ fn a_cluster_that_is_too_large_is_told() {
     assert!(!built.err.contains("guard"), "{}", built.err);
 }
 
+/// What a guard that warns of everything says of a stage, with the text that reaches the stage and that leaves it.
+fn cut_in_truth(folder: &Folder, before: &str, stage: &str, options: &str) -> (String, usize, usize) {
+    folder.pipeline("before.yaml", if before.is_empty() { "empty_text: {}" } else { before });
+    folder.fine("build before.yaml --input raw --output before --replace");
+    let between = if before.is_empty() { String::new() } else { format!("{before}, ") };
+    folder.pipeline(
+        "p.yaml",
+        &format!("{between}{stage}: {{ {options}guard: {{ share: 0.0001, then: warn }} }}, tokenize: {{}}, pack: {{}}"),
+    );
+    let said = folder.fine("build p.yaml --input raw --output out --replace");
+    let bytes = |out: &str| documents(folder, out).values().map(String::len).sum::<usize>();
+    let (reaches, leaves) = (bytes("before"), bytes("out"));
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    fs::remove_dir_all(folder.path("before")).unwrap();
+    (said.err, reaches, leaves)
+}
+
+/// Files of so many texts in all.
+fn files(folder: &Folder, texts: &[String]) {
+    for (number, texts) in texts.chunks(20).enumerate() {
+        folder.write(&format!("raw/{number:03}.json"), texts.iter().map(|text| record(text)).collect::<String>());
+    }
+}
+
+const CUTTING: [(&str, &str); 6] = [
+    ("substring_dedup", ""),
+    ("substring_dedup", "at: lines, "),
+    ("substring_dedup", "min_tokens: 30, "),
+    ("paragraph_dedup", "repeats: remove, "),
+    ("line_ngram_dedup", "repeats: remove, "),
+    ("line_ngram_dedup", "remove: documents, ngram: 5, "),
+];
+
+/// A line of some 230 bytes that no other number has.
+fn line(number: usize) -> String {
+    (0..24)
+        .map(|word| format!("{:x}", (number * 1_000 + word + 7) * 2_654_435_761 % 0xff_ffff_ffff))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 #[test]
-fn a_guard_counts_the_lines_of_a_dedup_that_takes_lines() {
-    let folder = folder("");
-    let stages = "paragraph_dedup: { guard: { share: 0.1, cluster: 1, then: stop } }, tokenize: {}, pack: {}";
-    folder.pipeline("p.yaml", stages);
-    let stopped = folder.ends("build p.yaml --input raw --output out", 65);
-    let complaint = "error: 1:paragraph_dedup takes 646 of 720 parts of c4 (89.7 %)";
-    assert!(stopped.err.contains(complaint), "{}", stopped.err);
-    assert!(!stopped.err.contains("cluster of"), "{}", stopped.err);
+fn a_guard_counts_all_that_is_cut_of_short_documents() {
+    let folder = Folder::new();
+    files(&folder, &(0..95).map(|number| line(number % 5)).collect::<Vec<_>>());
+    for (stage, options) in CUTTING {
+        let (said, reaches, leaves) = cut_in_truth(&folder, "", stage, options);
+        assert!(leaves * 18 < reaches, "{stage}: {leaves} of {reaches}");
+        says(&said, stage, 1, (reaches, leaves));
+    }
+}
+
+/// The guard of the stage says how much it takes.
+#[track_caller]
+fn says(said: &str, stage: &str, place: usize, (reaches, leaves): (usize, usize)) {
+    let [gone, all] = [reaches - leaves, reaches].map(|bytes| match bytes {
+        0..1000 => bytes.to_string(),
+        _ => format!("{},{:03}", bytes / 1000, bytes % 1000),
+    });
+    let share = 100.0 * (reaches - leaves) as f64 / reaches as f64;
+    let words =
+        format!("warning: {place}:{stage} takes {gone} of {all} bytes of text of c4 ({share:.1} %), and its guard");
+    assert!(said.contains(&words), "{words}\n{said}");
+}
+
+#[test]
+fn a_guard_counts_what_repeats_within_a_document() {
+    let folder = Folder::new();
+    files(&folder, &(0..40).map(|number| vec![line(number); 9].join("\n")).collect::<Vec<_>>());
+    for (stage, options) in CUTTING.into_iter().filter(|(_, options)| !options.contains("documents")) {
+        let (said, reaches, leaves) = cut_in_truth(&folder, "", stage, options);
+        assert!(leaves * 8 < reaches, "{stage}: {leaves} of {reaches}");
+        says(&said, stage, 1, (reaches, leaves));
+    }
+}
+
+#[test]
+fn a_guard_counts_what_reaches_its_stage() {
+    let folder = Folder::new();
+    // Nine tenths go before; of the rest, half.
+    let text = |number: usize| format!("{}\n{}", vec![line(3).repeat(2); 5].join("\n"), line(100 + number % 30));
+    files(&folder, &(0..60).map(text).collect::<Vec<_>>());
+    let before = "paragraph_dedup: { keep: none, min_characters: 400 }";
+    for (stage, options) in CUTTING {
+        let (said, reaches, leaves) = cut_in_truth(&folder, before, stage, options);
+        assert!(leaves * 9 < reaches * 5 && leaves * 11 > reaches * 5, "{stage}: {leaves} of {reaches}");
+        says(&said, stage, 2, (reaches, leaves));
+    }
+}
+
+#[test]
+fn a_guard_stops_a_dedup_that_cuts_before_anything_is_published() {
+    let folder = Folder::new();
+    files(&folder, &(0..95).map(|number| line(number % 50)).collect::<Vec<_>>());
+    for (stage, options) in CUTTING {
+        let (_, reaches, leaves) = cut_in_truth(&folder, "", stage, options);
+        let share = (reaches - leaves) as f64 / reaches as f64;
+        assert!(share > 0.3, "{stage}: {share}");
+        let pipeline = |share: f64, then: &str| {
+            let guard = format!("guard: {{ share: {share}, then: {then} }}");
+            folder.pipeline("p.yaml", &format!("{stage}: {{ {options}{guard} }}, tokenize: {{}}, pack: {{}}"));
+        };
+        // At the last document as well as at the first, and again with all tasks done.
+        for below in [0.001, 0.999 * share] {
+            pipeline(below, "stop");
+            for _ in 0..2 {
+                let stopped = folder.ends("build p.yaml --input raw --output out", 65);
+                assert!(stopped.err.contains(&format!("error: 1:{stage} takes at least ")), "{}", stopped.err);
+                assert!(stopped.err.contains("bytes of text of c4"), "{}", stopped.err);
+                assert!(stopped.err.contains("hint: nothing was published"), "{}", stopped.err);
+                assert!(!folder.path("out/catalog.json").exists());
+            }
+            let status = folder.fine("status out").out;
+            assert!(status.contains("that guard stopped the run before anything was published"), "{status}");
+        }
+        // What was done stays done, with any other guard.
+        pipeline(1.001 * share, "stop");
+        let built = folder.fine("build p.yaml --input raw --output out");
+        assert!(!built.err.contains("guard"), "{}", built.err);
+        assert!(built.err.contains("tasks are done already"), "{}", built.err);
+        let told = folder.catalog("out")["slices"]["c4"]["counts"]["stages"][format!("1:{stage}")]["cut"].as_u64();
+        assert_eq!(told, Some((reaches - leaves) as u64), "{stage}");
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
 }
 
 #[test]
