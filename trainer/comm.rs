@@ -3,9 +3,12 @@
 //! Every process reads the same batches and computes some leaves of the tree of gradients; sums of two
 //! subtrees are made by pairs, lower rank first, so that the tree and its bits are those of one process.
 
+mod door;
+mod meeting;
 mod tcp;
 
 use crate::failure::Result;
+pub use door::Door;
 pub use tcp::Tcp;
 
 /// What processes that train together can do.

@@ -10,7 +10,7 @@ use corpus::Digest;
 use corpus::store::Store;
 
 use crate::checkpoint::{self, Snapshot, Standing};
-use crate::comm::{Comm, Solo, Tcp};
+use crate::comm::{Comm, Door, Solo, Tcp};
 use crate::cpu::{Cpu, Float};
 use crate::data::{self, Data};
 use crate::device::{Device, Precision};
@@ -18,7 +18,7 @@ use crate::evaluate::{self, evaluate};
 use crate::failure::{Code, Failure, Result};
 use crate::first;
 use crate::folder;
-use crate::launcher::World;
+use crate::launcher::{self, World};
 use crate::learner::Learner;
 use crate::memory::{self, Place};
 use crate::model::Model;
@@ -47,8 +47,9 @@ pub struct PretrainArgs {
     /// How many threads compute [default: all cores]. The result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Start so many processes, which share each step's work: a power of two. The result does not
-    /// depend on it. (Without it a launcher's environment is asked: torchrun, Slurm, LSF, Kubernetes.)
+    /// Start so many processes on this machine, which share each step's work: a power of two. The
+    /// result does not depend on it. (Without it a launcher's environment is asked: torchrun, Slurm,
+    /// LSF, Kubernetes; one of several that such a launcher started refuses it.)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: Option<u16>,
     /// Read all shards first, and hold them against the digests of their catalogs. Otherwise lengths, indexes
@@ -123,27 +124,26 @@ impl Signals {
 struct Others(Vec<Child>);
 
 impl Others {
-    /// Starts processes 1 to `size - 1` of the same command, and says where they meet the first.
-    fn start(size: u16) -> Result<(Others, World)> {
+    /// Starts processes 1 to `size - 1` of the same command, and opens the door where they meet the first.
+    fn start(size: u16) -> Result<(Others, World, Door)> {
         let cannot = |error: std::io::Error| Failure::new(Code::Failed, format!("cannot start a process: {error}"));
-        let port =
-            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(cannot)?.port();
+        let door = Door::at((std::net::Ipv4Addr::LOCALHOST, 0).into()).map_err(cannot)?;
+        let run = format!("{} {}", std::process::id(), door.port);
         let program = std::env::current_exe().map_err(cannot)?;
         let mut others = Others(Vec::new());
         for rank in 1..size {
             let child = Command::new(&program)
                 .args(std::env::args_os().skip(1))
-                .env("RANK", rank.to_string())
-                .env("WORLD_SIZE", size.to_string())
+                .env(launcher::RANK, rank.to_string())
+                .env(launcher::SIZE, size.to_string())
+                .env(launcher::RUN, &run)
+                .env(launcher::PORT, door.port.to_string())
                 .env("MASTER_ADDR", "127.0.0.1")
-                .env("MASTER_PORT", port.to_string())
                 .spawn()
                 .map_err(cannot)?;
             others.0.push(child);
         }
-        let meeting = format!("127.0.0.1:{port}");
-        let size = usize::from(size);
-        Ok((others, World { rank: 0, size, meeting, beside: size, with_first: true }))
+        Ok((others, World { run, ..World::here(0, usize::from(size), door.port) }, door))
     }
 
     /// Waits for them; without the first, which alone writes, there is nothing left for them to do.
@@ -160,7 +160,7 @@ impl Others {
 /// Trains a model from the beginning, or from its latest checkpoint on.
 pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let plan = plan_of(args.config("pretrain")?, &args.set)?;
-    let launched = World::from_environment(&|name: &str| std::env::var(name).ok())?;
+    let launched = World::from_environment(&|name: &str| std::env::var(name).ok(), args.processes.is_some())?;
     let fits = |place: Place| match memory::available(Path::new("/")) {
         Some(available) if !args.overcommit => memory::check(&plan, place, &available),
         _ => Ok(()),
@@ -169,7 +169,7 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
         (Some(world), _) => {
             let (processes, beside) = (world.size as u64, world.beside as u64);
             fits(Place { processes, beside, first: world.with_first })?;
-            process(args, &plan, Box::new(Tcp::connect(&world)?), 1)
+            process(args, &plan, Box::new(Tcp::connect(&world, None)?), 1)
         }
         (None, 1) => {
             fits(Place { processes: 1, beside: 1, first: true })?;
@@ -179,8 +179,8 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
             // Found out here, not by every one of them.
             check_processes(&plan, usize::from(size))?;
             fits(Place { processes: u64::from(size), beside: u64::from(size), first: true })?;
-            let (mut others, world) = Others::start(size)?;
-            let ended = Tcp::connect(&world).and_then(|comm| process(args, &plan, Box::new(comm), size));
+            let (mut others, world, door) = Others::start(size)?;
+            let ended = Tcp::connect(&world, Some(door)).and_then(|comm| process(args, &plan, Box::new(comm), size));
             others.end(ended.is_err());
             ended
         }

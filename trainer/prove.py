@@ -8,7 +8,8 @@ The loss of the last steps must lie well below the entropy of single tokens, in 
 that were held out; a run that is killed must end with the bits of one that is not; the exported folder
 must hold the run's weights. With `--transformers PYTHON`, an interpreter that has torch and transformers
 loads it, must go on with the same tokens and the same text, and give the same logits at every position;
-and so must small models in every form that their files have, there and back (`exchange.py`).
+and so must small models in every form that their files have, there and back (`exchange.py`). Its torchrun
+then starts two processes, in both of its ways to meet, which end with the bits of one.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import math
 import pathlib
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -120,6 +122,21 @@ def compare(python, train, folder):
     compare_logits(python, train, folder, [ids for ids, _, _ in theirs])
 
 
+def launched(python, pretrain, scratch):
+    """What torchrun starts ends with the bits of one process."""
+    torchrun = [pathlib.Path(python).parent / "torchrun", "--nproc-per-node", 2]
+    few = ["--set", "steps=4", "--set", "eval_every=0", "--output"]
+    run(*pretrain, *few, scratch / "one")
+    with socket.create_server(("localhost", 0)) as taken:
+        port = taken.getsockname()[1]
+    for number, options in enumerate([["--master-port", port], ["--standalone", "--max-restarts", 1]]):
+        output = scratch / f"launched-{number}"
+        run(*torchrun, *options, "--no-python", *pretrain, *few, output)
+        name = "checkpoints/step-000000004/model.safetensors"
+        same = (output / name).read_bytes() == (scratch / "one" / name).read_bytes()
+        demand(same, f"two processes of {' '.join(map(str, ['torchrun', *options]))} end with the weights of one")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=pathlib.Path, default=pathlib.Path("target/release"))
@@ -172,6 +189,7 @@ def prove(args, scratch):
     if args.transformers:
         compare(args.transformers, train, exported)
         print(run(args.transformers, HERE / "exchange.py", "--programs", args.programs).rstrip())
+        launched(args.transformers, [train.resolve(), "pretrain", config, *given], scratch)
     else:
         print("transformers was not asked (--transformers PYTHON)")
 

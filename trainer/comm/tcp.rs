@@ -1,17 +1,17 @@
-//! Processes over TCP: how they meet, speak by pairs, and tell who was lost.
+//! Processes over TCP: how they speak by pairs, and tell who was lost.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use rustix::net::sockopt;
 
 use super::Comm;
+use super::door::Door;
+use super::meeting::{Patience, meet};
 use crate::failure::{Code, Failure, Result};
 use crate::launcher::World;
 
-/// How long a process waits for the others to come.
-const GATHERING: Duration = Duration::from_secs(300);
 /// How long it waits for the next word of one that came: longer than evaluating or writing takes.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// How long a host may give no sign of life, its power or its network being lost: the system asks after a minute, then
@@ -35,63 +35,18 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// Meets the others. The number of processes is a power of two.
-    pub fn connect(world: &World) -> Result<Tcp> {
-        let World { rank, size, meeting, .. } = world;
+    /// Meets the others; the first of them at `door`, if it is open already. The number of processes is a power of two.
+    pub fn connect(world: &World, door: Option<Door>) -> Result<Tcp> {
+        let size = world.size;
         if !size.is_power_of_two() {
             return Err(Failure::usage(format!("{size} processes: their number must be a power of two"))
                 .hint("gradients are added as a binary tree, so that every number of processes gives the same bits"));
         }
-        let deadline = Instant::now() + GATHERING;
-        let mut peers: Vec<Option<TcpStream>> = (0..*size).map(|_| None).collect();
-        if *rank == 0 {
-            let listener = listen(meeting)?;
-            let mut addresses = vec![String::new(); *size];
-            for _ in 1..*size {
-                let mut stream = accept(&listener, deadline)?;
-                let hello = take(&mut stream, *size)?;
-                let words = String::from_utf8_lossy(&hello).into_owned();
-                let (other, port) = words.split_once(' ').unwrap_or_default();
-                let other: usize = other.parse().unwrap_or(0);
-                if other == 0 || other >= *size || peers[other].is_some() {
-                    return Err(Failure::usage(format!("two processes say that they are number {other} of {size}")));
-                }
-                let host = stream.peer_addr().map_err(cannot("ask for the address of", other))?.ip();
-                addresses[other] = SocketAddr::new(host, port.parse().unwrap_or(0)).to_string();
-                peers[other] = Some(stream);
-            }
-            let table = addresses.join("\n");
-            for (other, stream) in peers.iter_mut().enumerate() {
-                if let Some(stream) = stream {
-                    put(stream, table.as_bytes(), other)?;
-                }
-            }
-        } else {
-            let mut first = reach(meeting, deadline, 0)?;
-            // Others come by the way that this one took.
-            let here = first.local_addr().map_err(cannot("ask the way to", 0))?.ip();
-            let own = listen(&SocketAddr::new(here, 0).to_string())?;
-            let port = own.local_addr().map_err(cannot("listen for", *rank))?.port();
-            put(&mut first, format!("{rank} {port}").as_bytes(), 0)?;
-            let table = String::from_utf8_lossy(&take(&mut first, 0)?).into_owned();
-            peers[0] = Some(first);
-            let addresses: Vec<&str> = table.split('\n').collect();
-            for (other, place) in peers.iter_mut().enumerate().take(*rank).skip(1) {
-                let mut stream = reach(addresses.get(other).unwrap_or(&""), deadline, other)?;
-                put(&mut stream, &rank.to_le_bytes(), other)?;
-                *place = Some(stream);
-            }
-            for _ in rank + 1..*size {
-                let mut stream = accept(&own, deadline)?;
-                let hello = take(&mut stream, *size)?;
-                let other = hello.try_into().map_or(0, usize::from_le_bytes);
-                if other <= *rank || other >= *size || peers[other].is_some() {
-                    return Err(Failure::new(Code::Failed, "a stranger spoke at the port of this process"));
-                }
-                peers[other] = Some(stream);
-            }
+        let mut peers = Vec::new();
+        for (other, line) in meet(world, door, &Patience::default())?.into_iter().enumerate() {
+            peers.push(line.map(ready).transpose().map_err(cannot("ready the line to", other))?);
         }
-        Ok(Tcp { rank: *rank, peers })
+        Ok(Tcp { rank: world.rank, peers })
     }
 }
 
@@ -194,45 +149,6 @@ fn cannot(action: &'static str, other: usize) -> impl FnOnce(std::io::Error) -> 
     }
 }
 
-fn listen(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| {
-        Failure::new(Code::Failed, format!("cannot listen at {address}: {error}"))
-            .hint("MASTER_ADDR and MASTER_PORT name the first process's own host and a free port there")
-    })
-}
-
-fn accept(listener: &TcpListener, deadline: Instant) -> Result<TcpStream> {
-    let failed = |error: std::io::Error| Failure::new(Code::Failed, format!("cannot take a connection: {error}"));
-    listener.set_nonblocking(true).map_err(failed)?;
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) => return ready(stream).map_err(failed),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                let message = format!("not all processes came within {} s", GATHERING.as_secs());
-                return Err(Failure::new(Code::Failed, message).hint("look at what the others said"));
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    }
-}
-
-fn reach(address: &str, deadline: Instant, other: usize) -> Result<TcpStream> {
-    loop {
-        let tried = address.to_socket_addrs().and_then(|mut all| {
-            let none = || std::io::Error::new(std::io::ErrorKind::NotFound, "no such host");
-            TcpStream::connect_timeout(&all.next().ok_or_else(none)?, GATHERING)
-        });
-        match tried.and_then(ready) {
-            Ok(stream) => return Ok(stream),
-            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
-            Err(error) => return Err(cannot("reach", other)(error)),
-        }
-    }
-}
-
 fn ready(stream: TcpStream) -> std::io::Result<TcpStream> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
@@ -263,13 +179,6 @@ fn say(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<Option<Hear
     }
 }
 
-fn take(stream: &mut TcpStream, other: usize) -> Result<Vec<u8>> {
-    match hear(stream, other)? {
-        Heard::Bytes(bytes) => Ok(bytes),
-        Heard::Lost(lost) => Err(has_lost(other, lost)),
-    }
-}
-
 fn hear(stream: &mut TcpStream, other: usize) -> Result<Heard> {
     let mut eight = [0; 8];
     stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
@@ -291,12 +200,12 @@ fn hear(stream: &mut TcpStream, other: usize) -> Result<Heard> {
 mod tests {
     use super::*;
 
-    fn world(rank: usize, size: usize, port: u16) -> World {
-        World { rank, size, meeting: format!("127.0.0.1:{port}"), beside: size, with_first: true }
+    fn free_port() -> u16 {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
     }
 
-    fn free_port() -> u16 {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    fn meet(rank: usize, size: usize, port: u16) -> Result<Tcp> {
+        Tcp::connect(&World::here(rank, size, port), None)
     }
 
     #[test]
@@ -307,7 +216,7 @@ mod tests {
                 let all: Vec<_> = (0..size)
                     .map(|rank| {
                         scope.spawn(move || {
-                            let mut comm = Tcp::connect(&world(rank, size, port)).unwrap();
+                            let mut comm = meet(rank, size, port).unwrap();
                             let own = vec![rank as u8; 1_000_000 * rank];
                             let collected = comm.collect(&own).unwrap();
                             let gathered = comm.gather(&own).unwrap();
@@ -332,7 +241,7 @@ mod tests {
         std::thread::scope(|scope| {
             for rank in 0..2 {
                 scope.spawn(move || {
-                    let comm = Tcp::connect(&world(rank, 2, port)).unwrap();
+                    let comm = meet(rank, 2, port).unwrap();
                     let line = comm.peers[1 - rank].as_ref().unwrap();
                     let (idle, every) = (sockopt::tcp_keepidle(line).unwrap(), sockopt::tcp_keepintvl(line).unwrap());
                     assert!(sockopt::socket_keepalive(line).unwrap());
@@ -348,11 +257,11 @@ mod tests {
     fn who_is_gone_is_named() {
         let port = free_port();
         std::thread::scope(|scope| {
-            scope.spawn(move || drop(Tcp::connect(&world(1, 2, port)).unwrap()));
-            let mut comm = Tcp::connect(&world(0, 2, port)).unwrap();
+            scope.spawn(move || drop(meet(1, 2, port).unwrap()));
+            let mut comm = meet(0, 2, port).unwrap();
             let failure = comm.gather(b"?").and_then(|_| comm.gather(b"!")).unwrap_err();
             assert!(failure.message.contains("process 1: it is gone"), "{failure}");
         });
-        assert!(Tcp::connect(&world(0, 3, port)).unwrap_err().message.contains("power of two"));
+        assert!(meet(0, 3, port).unwrap_err().message.contains("power of two"));
     }
 }

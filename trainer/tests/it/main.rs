@@ -14,4 +14,5 @@ mod saving;
 mod sturdy;
 mod support;
 mod text;
+mod together;
 mod watching;

@@ -1,0 +1,77 @@
+//! Processes that a launcher started: how they meet, and what they must agree on.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::place::{Place, text};
+
+/// A process as torchrun starts it.
+fn launched(place: &Place, rank: usize, port: u16, arguments: &str) -> Command {
+    let mut command = place.command(arguments);
+    command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2").env("LOCAL_WORLD_SIZE", "2");
+    command.env("MASTER_ADDR", "localhost").env("MASTER_PORT", port.to_string());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn ended(children: Vec<Child>) -> Vec<Output> {
+    // Together: each writes more than a pipe holds.
+    std::thread::scope(|scope| {
+        let all: Vec<_> = children.into_iter().map(|child| scope.spawn(|| child.wait_with_output().unwrap())).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn beside_the_store_of_torchrun_they_meet_at_another_port() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output one --set steps=4");
+    let store = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = store.local_addr().unwrap().port();
+    let start = |rank| {
+        let arguments = "pretrain run.yaml --output two --set steps=4 --threads 1";
+        let mut command = launched(&place, rank, port, arguments);
+        command.env("TORCHELASTIC_RUN_ID", "none").env("TORCHELASTIC_USE_AGENT_STORE", "True").spawn().unwrap()
+    };
+    for output in ended(vec![start(0), start(1)]) {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert!(place.numbers("two", 4) == place.numbers("one", 4));
+}
+
+#[test]
+fn strangers_at_the_port_do_not_end_a_run() {
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let arguments = "pretrain run.yaml --output two --set steps=4 --threads 1";
+    let first = launched(&place, 0, port, arguments).spawn().unwrap();
+    let knock = || std::iter::repeat_with(|| TcpStream::connect(("127.0.0.1", port))).find_map(Result::ok).unwrap();
+    let silent = knock();
+    knock().write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let second = launched(&place, 1, port, arguments).spawn().unwrap();
+    let outputs = ended(vec![first, second]);
+    drop(silent);
+    for output in &outputs {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let said = text(&outputs[0].stderr);
+    assert!(said.contains("from 127.0.0.1, does not greet as a process of a run: shown out"), "{said}");
+}
+
+#[test]
+fn processes_of_a_command_are_its_own_in_the_script_of_a_job() {
+    let place = Place::new();
+    let script = |arguments: &str| {
+        let mut command = place.command(arguments);
+        command.env("SLURM_PROCID", "0").env("SLURM_NTASKS", "4").env("SLURM_JOB_NODELIST", "nowhere[1-4]");
+        command
+    };
+    let output = script("pretrain run.yaml --output two --set steps=4 --processes 2 --threads 1").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(", 2 processes\n"), "{}", text(&output.stderr));
+    let step = script("pretrain run.yaml --processes 2").env("SLURM_STEP_NUM_TASKS", "4").output().unwrap();
+    assert_eq!(step.status.code(), Some(2));
+    let said = text(&step.stderr);
+    assert!(said.contains("this is process 0 of 4 already") && said.contains("leave `--processes` away"), "{said}");
+}
