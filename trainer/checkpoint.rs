@@ -196,28 +196,40 @@ fn of_model(file: &str) -> bool {
     file != MOMENTS
 }
 
-/// The folder of a model to read: of a run's, the latest checkpoint whose weights are as they were written and
+/// A model to read.
+pub struct Found {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What its run is made of, where it is a checkpoint that says it.
+    pub origin: Option<Origin>,
+}
+
+/// The model to read at a path: of a run's folder, the latest checkpoint whose weights are as they were written and
 /// not known to be bad, those that are passed over being told to `say`; or the folder itself, see [`check_model`].
-pub fn model_folder(path: &Path, say: &mut dyn FnMut(String)) -> Result<PathBuf> {
+pub fn model(path: &Path, say: &mut dyn FnMut(String)) -> Result<Found> {
     let store = Store::open(path);
-    let take = |folder: PathBuf, state: &State| check(&folder, state, &of_model).map(|()| folder);
+    let take = |folder: PathBuf, state: &State| {
+        check(&folder, state, &of_model)?;
+        Ok(Found { folder, origin: state.origin.clone() })
+    };
     let no = Hints {
         good: "no checkpoint of this run is known to be any better: name the folder of one to take it all the same",
         whole: "no checkpoint of this run is whole",
     };
     match newest(&store, false, &no, &take, say)? {
-        Some(folder) => Ok(folder),
-        None => check_model(path).map(|()| path.to_path_buf()),
+        Some(found) => Ok(found),
+        None => Ok(Found { folder: path.to_path_buf(), origin: check_model(path)? }),
     }
 }
 
-/// Checks the folder of a model. A checkpoint is looked through, and taken whatever is known of its weights.
-pub fn check_model(folder: &Path) -> Result<()> {
+/// Checks the folder of a model; gives what its run is made of, where it is a checkpoint that says it. A checkpoint
+/// is looked through, and taken whatever is known of its weights.
+pub fn check_model(folder: &Path) -> Result<Option<Origin>> {
     let path = folder.join(STATE);
     if !path.is_file() {
-        return Ok(());
+        return Ok(None);
     }
-    let checked = state_at(&path).and_then(|state| check(folder, &state, &of_model));
+    let checked = state_at(&path).and_then(|state| check(folder, &state, &of_model).map(|()| state.origin));
     checked.map_err(|failure| match (failure.code, run_of(folder)) {
         (Code::Damaged, Some(run)) => failure.hint(format!("take another checkpoint of {}", run.display())),
         (Code::Damaged, None) => failure.hint("copy the checkpoint anew from its run"),

@@ -29,7 +29,7 @@ pub enum Command {
     Pretrain(PretrainArgs),
     /// Say what `pretrain` would do, and the memory, disk and time that it would take
     Plan(PretrainArgs),
-    /// The loss of held-out windows, slice by slice, with perplexity and bits per byte
+    /// The loss of held-out windows or of whole slices, with perplexity and bits per byte
     Eval(EvalArgs),
     /// Go on with a text, or with tokens
     Generate(GenerateArgs),
@@ -52,9 +52,17 @@ pub enum Command {
 pub struct EvalArgs {
     /// A run's folder, of which the latest checkpoint is taken, or a model's
     pub model: PathBuf,
-    /// The run in YAML, whose `data` and `sequence` are taken
+    /// The run in YAML, whose `data` and `sequence` are taken. Windows that the model's run was trained on are
+    /// refused where they would count as held out
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Evaluate every token, as of a corpus for testing, not the windows that are held out. The table says of
+    /// which the model's run was trained
+    #[arg(long)]
+    pub all: bool,
+    /// A `tokenizer.json` whose ids the model is said to know, or the folder of one [default: the model's own]
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
     /// Set a key of it
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

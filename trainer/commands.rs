@@ -5,23 +5,24 @@ use std::time::Instant;
 
 use corpus::store::Store;
 
-use crate::checkpoint::model_folder;
+use crate::checkpoint::{Found, model};
 use crate::cli::{BenchArgs, EvalArgs, ExportArgs, ImportArgs, PlotArgs};
 use crate::comm::Solo;
 use crate::config::Config;
-use crate::data::{Data, Sequences, verify};
+use crate::data::{Known, Reader, Sequences, Which, verify};
 use crate::device::Precision;
-use crate::evaluate::{evaluate, table};
+use crate::evaluate::{evaluate, noted};
 use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
 use crate::learner::Learner;
 use crate::libraries;
 use crate::memory::{self, Needs, Place};
 use crate::model::Model;
+use crate::origin::Origin;
 use crate::plot::Form;
-use crate::pretrain::{PretrainArgs, check_processes, cpu, plan_of};
+use crate::pretrain::{self, PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, flop, number, rounded, say};
-use crate::spec::{ModelSpec, RunSpec};
+use crate::spec::{ModelSpec, RunPlan, RunSpec};
 use crate::tensors::Stored;
 use crate::utilization::{CONVENTION, Operations, Peak, REACHED};
 use crate::weights::{Weights, mix, start};
@@ -29,25 +30,51 @@ use crate::yaml;
 
 /// The latest checkpoint of a run that is whole and not known to be bad, or a model.
 pub(crate) fn read(path: &Path) -> Result<(Config, Weights<Vec<f32>>)> {
-    folder::read(&model_folder(path, &mut |line| say(&line))?)
+    folder::read(&model(path, &mut |line| say(&line))?.folder)
 }
 
 /// Evaluates a model; the table is what is printed.
 pub fn eval(args: &EvalArgs) -> Result<String> {
     let plan = plan_of(&args.config, &args.set)?;
-    let (config, weights) = read(&args.model)?;
-    let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size)?;
-    if data.splits.iter().all(|split| split.held == 0) {
+    let Found { folder, origin } = model(&args.model, &mut |line| say(&line))?;
+    let (config, weights) = folder::read(&folder)?;
+    let reader = Reader { config: &config, tokenizer: tokenizer_of(args, &plan, &folder, origin.as_ref())? };
+    let data = reader.evaluate(&plan)?;
+    let which = if args.all { Which::All } else { Which::HeldOut };
+    if !args.all && data.splits.iter().all(|split| split.held == 0) {
         return Err(Failure::configuration("no window is held out").hint(
-            "each slice needs ten windows for one that is held out: shorten `sequence`, or set `data.validation`",
+            "each slice needs ten windows for one that is held out: shorten `sequence`, or set `data.validation`; \
+             `--all` evaluates all windows",
         ));
     }
+    let notes = match &origin {
+        Some(origin) => origin.notes(&data, plan.time, which)?,
+        None => {
+            let note =
+                |slice| format!("{} of which it is not known whether it was trained on them", data.told(slice, which));
+            (0..data.slices.len()).map(note).collect()
+        }
+    };
     let device = cpu::<f32>(args.threads, plan.spec.precision)?;
     let model = Model::new(&device, &config);
     let weights = model.upload(&weights);
     let weights = model.rounded(&weights).unwrap_or(weights);
-    let shape = (plan.micro as usize, plan.time);
-    Ok(table(&evaluate(&model, &weights, &data, shape, plan.spec.data.documents)?))
+    let held = evaluate(&model, &weights, &data, which, plan.micro as usize, plan.spec.data.documents)?;
+    Ok(noted(&held, &notes))
+}
+
+/// What is known of the tokenizer of a model that is evaluated: what the command says; what its run's shards were
+/// made with; the file beside it; what the configuration says.
+fn tokenizer_of(args: &EvalArgs, plan: &RunPlan, folder: &Path, origin: Option<&Origin>) -> Result<Option<Known>> {
+    let hint = "the model knows nothing of their tokens; if the ids are the same, `--tokenizer` names the corpus's";
+    if let Some(path) = &args.tokenizer {
+        return Ok(Some(Known::file(&folder::tokenizer_at(path), hint)?));
+    }
+    if let Some(digest) = origin.and_then(Origin::tokenizer) {
+        return Ok(Some(Known { digest, place: "that of the model's run".to_owned(), hint }));
+    }
+    let named = || plan.spec.tokenizer.as_deref().map(folder::tokenizer_at);
+    folder::tokenizer(folder).or_else(named).map(|path| Known::file(&path, hint)).transpose()
 }
 
 fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {
@@ -130,7 +157,8 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
         duration(peak.seconds(operations, tokens)),
         100.0 * REACHED
     );
-    let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size);
+    let tokenizer = pretrain::tokenizer_of(&plan);
+    let data = pretrain::reader(&plan, tokenizer.as_deref()).and_then(|reader| reader.train(&plan));
     match data.and_then(|data| if args.verify_data { verify(&plan.spec.data).map(|_| data) } else { Ok(data) }) {
         Ok(data) => {
             for (at, slice) in data.slices.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! What a model makes of windows that it was not trained on.
+//! What a model makes of windows: those that it was not trained on, or all of a corpus.
 
 use crate::cpu::Float;
-use crate::data::Data;
+use crate::data::{Data, Sequences, Which};
 use crate::device::Device;
 use crate::failure::Result;
 use crate::model::{Activations, Batch, Model};
@@ -37,48 +37,62 @@ impl Held {
     }
 }
 
-/// The losses of all held-out windows, slice by slice. `micro` sequences are computed together.
+/// The losses of windows, slice by slice: where all are asked for, of what comes after the last one too. `micro`
+/// sequences are computed together.
 pub fn evaluate<D: Device>(
     model: &Model<'_, D>,
     weights: &Weights<D::Tensor>,
     data: &Data,
-    (micro, time): (usize, usize),
+    which: Which,
+    micro: usize,
     documents: bool,
 ) -> Result<Vec<Held>> {
     let mut all = Vec::new();
-    let mut room: Option<(usize, Activations<D>)> = None;
+    let mut room: Option<((usize, usize), Activations<D>)> = None;
+    let mut add = |sequences: &Sequences, held: &mut Held| {
+        let count = sequences.slices.len();
+        let shape = (count, sequences.tokens.len() / count);
+        let (_, own) = match room.take() {
+            Some(own) if own.0 == shape => room.insert(own),
+            _ => room.insert((shape, model.activations(shape.0, shape.1, false))),
+        };
+        let scales = vec![D::Scalar::default(); sequences.tokens.len()];
+        let batch = Batch {
+            tokens: &sequences.tokens,
+            targets: &sequences.targets,
+            starts: documents.then_some(&sequences.starts),
+            scales: &scales,
+        };
+        model.forward(weights, &batch, own);
+        for (loss, counts) in model.losses(weights, own).iter().zip(&sequences.counts) {
+            if *counts {
+                held.sum += loss.f64();
+                held.tokens += 1;
+            }
+        }
+    };
     for (number, slice) in data.slices.iter().enumerate() {
-        let held = data.splits[number].held;
         let tokens_a_byte = slice.text_bytes.filter(|bytes| *bytes > 0).map(|bytes| slice.tokens as f64 / bytes as f64);
         let mut sum = Held { slice: slice.name.clone(), sum: 0.0, tokens: 0, tokens_a_byte };
-        let mut at = 0;
-        while at < held {
-            let next = (at + micro as u64).min(held);
-            let sequences = data.held_out(number, at, next)?;
-            let count = sequences.slices.len();
-            let (_, own) = match room.take() {
-                Some(own) if own.0 == count => room.insert(own),
-                _ => room.insert((count, model.activations(count, time, false))),
-            };
-            let scales = vec![D::Scalar::default(); count * time];
-            let batch = Batch {
-                tokens: &sequences.tokens,
-                targets: &sequences.targets,
-                starts: documents.then_some(&sequences.starts),
-                scales: &scales,
-            };
-            model.forward(weights, &batch, own);
-            for (loss, counts) in model.losses(weights, own).iter().zip(&sequences.counts) {
-                if *counts {
-                    sum.sum += loss.f64();
-                    sum.tokens += 1;
-                }
+        let windows = data.evaluated(number, which);
+        for from in (0..windows).step_by(micro) {
+            add(&data.windows(number, which, from, from + micro as u64)?, &mut sum);
+        }
+        if which == Which::All {
+            let rest = data.rest(number)?;
+            if !rest.slices.is_empty() {
+                add(&rest, &mut sum);
             }
-            at = next;
         }
         all.push(sum);
     }
     Ok(all)
+}
+
+/// A table of them, with a note for each.
+pub fn noted(all: &[Held], notes: &[String]) -> String {
+    let notes = ["windows"].into_iter().chain(notes.iter().map(String::as_str));
+    table(all).lines().zip(notes).map(|(line, note)| format!("{line}  {note}\n")).collect()
 }
 
 /// A table of them, for people.

@@ -12,6 +12,8 @@ use crate::data::Data;
 use crate::failure::{Code, Failure, Result};
 use crate::spec::RunPlan;
 
+pub mod seen;
+
 /// How many differences are told; whoever changed more knows of them.
 const TOLD: usize = 8;
 

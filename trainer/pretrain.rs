@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use corpus::Digest;
 use corpus::store::Store;
 
 use crate::checkpoint::{self, Snapshot, Standing};
 use crate::comm::{Comm, Door, Solo, Tcp};
 use crate::cpu::{Cpu, Float};
-use crate::data::{self, Data};
+use crate::data::{self, Data, Known, Reader, Which};
 use crate::device::{Device, Precision};
 use crate::evaluate::{self, evaluate};
 use crate::failure::{Code, Failure, Result};
@@ -207,8 +206,8 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     };
     let first = comm.rank() == 0;
     let config = &plan.spec.model.config;
-    let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size)?;
-    let tokenizer = check_tokenizer(plan, &data)?;
+    let tokenizer = tokenizer_of(plan);
+    let data = reader(plan, tokenizer.as_deref())?.train(plan)?;
     let all = std::thread::available_parallelism().map_or(1, usize::from) as u16;
     let beside = args.processes.unwrap_or(beside);
     let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))), plan.spec.precision)?;
@@ -302,30 +301,18 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     Ok(())
 }
 
-/// The tokenizer that goes with the model, which must be the one that made the shards.
-fn check_tokenizer(plan: &RunPlan, data: &Data) -> Result<Option<PathBuf>> {
+/// The tokenizer that goes with the model: the one that is named, or that of the weights to start from.
+pub fn tokenizer_of(plan: &RunPlan) -> Option<PathBuf> {
     let named = plan.spec.tokenizer.as_deref();
-    let found = named.map(folder::tokenizer_at).or_else(|| folder::tokenizer(plan.spec.start.as_ref()?));
-    let Some(entry) = &data.tokenizer else { return Ok(found) };
-    if let Some(path) = &found {
-        let (digest, _) = Digest::of_file(path)?;
-        if digest != entry.digest {
-            let (own, theirs) = (entry.digest.short(), digest.short());
-            let message =
-                format!("the shards were made with tokenizer {own} ({}), {} is {theirs}", entry.name, path.display());
-            return Err(Failure::configuration(message).hint(
-                "build the corpus with the model's own tokenizer; if its ids are the same, `tokenizer` names the corpus's",
-            ));
-        }
-    }
-    let (theirs, own) = (entry.end_of_document, plan.spec.model.config.eos_token_id);
-    if plan.spec.model.config.ends().all(|end| end != theirs) {
-        return Err(Failure::configuration(format!(
-            "documents of the shards end with token {theirs}, those of the model with {own}"
-        ))
-        .hint(format!("set the model's `eos_token_id` to {theirs}")));
-    }
-    Ok(found)
+    named.map(folder::tokenizer_at).or_else(|| folder::tokenizer(plan.spec.start.as_ref()?))
+}
+
+/// The model of a run, whose tokenizer must be the one that made the shards.
+pub fn reader<'p>(plan: &'p RunPlan, tokenizer: Option<&Path>) -> Result<Reader<'p>> {
+    let hint =
+        "build the corpus with the model's own tokenizer; if its ids are the same, `tokenizer` names the corpus's";
+    let tokenizer = tokenizer.map(|path| Known::file(path, hint)).transpose()?;
+    Ok(Reader { config: &plan.spec.model.config, tokenizer })
 }
 
 /// What the process that writes, writes to, and shows.
@@ -385,8 +372,8 @@ fn steps<D: Device<Scalar = f32>>(
             && data.splits.iter().any(|split| split.held > 0)
             && let Some(writes) = writes
         {
-            let shape = (plan.micro as usize, plan.time);
-            let held = evaluate(learner.model(), learner.computing(), data, shape, plan.spec.data.documents)?;
+            let (micro, documents) = (plan.micro as usize, plan.spec.data.documents);
+            let held = evaluate(learner.model(), learner.computing(), data, Which::HeldOut, micro, documents)?;
             writes.progress.line(evaluate::table(&held).trim_end());
             writes.metrics.held(step, &held)?;
             if held.iter().any(|held| !held.loss().is_finite()) {

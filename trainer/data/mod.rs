@@ -4,6 +4,7 @@
 //! `w · time` on, and for targets the same one further. Shards are mapped; what is read is what is used.
 
 pub mod order;
+mod reader;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use rayon::prelude::*;
 use crate::failure::{Code, Failure, Result};
 use crate::origin::{CatalogOf, ShardOf};
 use order::{Order, Split};
+pub use reader::{Known, Reader};
 pub use spec::{DataSpec, Paths};
 
 /// A shard and where it stands in its slice.
@@ -182,7 +184,11 @@ impl Slice {
 
     /// Appends a window to `out`; `vocabulary` is what its tokens must be below.
     fn window(&self, window: u64, time: usize, vocabulary: usize, out: &mut Sequences) -> Result<()> {
-        let begin = window * time as u64;
+        self.stretch(window * time as u64, time, vocabulary, out)
+    }
+
+    /// Appends so many tokens and their targets to `out`.
+    fn stretch(&self, begin: u64, time: usize, vocabulary: usize, out: &mut Sequences) -> Result<()> {
         let end = begin + time as u64;
         let first = out.tokens.len();
         let (mut at, mut part) = (begin, self.part(begin));
@@ -222,6 +228,15 @@ impl Slice {
     }
 }
 
+/// Which windows are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that are held out.
+    HeldOut,
+    /// All, in their order.
+    All,
+}
+
 /// All that a run reads.
 #[derive(Debug)]
 pub struct Data {
@@ -242,8 +257,28 @@ pub struct Data {
 }
 
 impl Data {
-    /// Opens what a configuration names, for sequences of `time` tokens below `vocabulary`.
+    /// Opens what a configuration names, for sequences of `time` tokens below `vocabulary`. Whether a model can be
+    /// given it, a [`Reader`] says.
     pub fn open(spec: &DataSpec, seed: u64, time: usize, vocabulary: usize) -> Result<Data> {
+        let (mut data, said) = Data::gather(spec, time, vocabulary)?;
+        let shares = spec.shares(&data.slices)?;
+        let rows: Vec<(String, Split, f64)> = data
+            .slices
+            .iter()
+            .zip(&data.splits)
+            .zip(&shares)
+            .map(|((slice, split), share)| (slice.name.clone(), *split, *share))
+            .collect();
+        data.order = Order::new(seed, &rows)?;
+        let sizes: Vec<(&str, u64)> = data.slices.iter().map(|slice| (slice.name.as_str(), slice.tokens)).collect();
+        let shares: Vec<u64> = shares.iter().map(|share| share.to_bits()).collect();
+        data.former = Digest::of_value(&(said, sizes, shares, spec.validation, seed, time));
+        Ok(data)
+    }
+
+    /// The same of which nothing is drawn, so that no slice is too small; and what checkpoints of format 1 say of
+    /// it.
+    fn gather(spec: &DataSpec, time: usize, vocabulary: usize) -> Result<(Data, Vec<serde_json::Value>)> {
         let mut found: Vec<(String, Shards)> = Vec::new();
         let mut tokenizer: Option<(TokenizerEntry, PathBuf)> = None;
         let (mut said, mut catalogs, mut listed) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -311,19 +346,9 @@ impl Data {
                 Split { windows, held: spec.validation.min(windows / 10) }
             })
             .collect();
-        let shares = spec.shares(&slices)?;
-        let rows: Vec<(String, Split, f64)> = slices
-            .iter()
-            .zip(&splits)
-            .zip(&shares)
-            .map(|((slice, split), share)| (slice.name.clone(), *split, *share))
-            .collect();
-        let order = Order::new(seed, &rows)?;
-        let sizes: Vec<(&str, u64)> = slices.iter().map(|slice| (slice.name.as_str(), slice.tokens)).collect();
-        let shares: Vec<u64> = shares.iter().map(|share| share.to_bits()).collect();
-        let former = Digest::of_value(&(said, sizes, shares, spec.validation, seed, time));
         let tokenizer = tokenizer.map(|(entry, _)| entry);
-        Ok(Data { slices, splits, order, tokenizer, catalogs, former, time, vocabulary })
+        let (order, former) = (Order::default(), Digest::of(b""));
+        Ok((Data { slices, splits, order, tokenizer, catalogs, former, time, vocabulary }, said))
     }
 
     /// The sequences from one number of a run to another.
@@ -336,11 +361,42 @@ impl Data {
         Ok(out)
     }
 
-    /// Held-out windows of a slice, from one to another.
-    pub fn held_out(&self, slice: usize, from: u64, to: u64) -> Result<Sequences> {
+    /// How many windows of a slice are evaluated.
+    pub fn evaluated(&self, slice: usize, which: Which) -> u64 {
+        match which {
+            Which::HeldOut => self.splits[slice].held,
+            Which::All => self.splits[slice].windows,
+        }
+    }
+
+    /// The same, and one for what comes after the last of all.
+    pub fn told(&self, slice: usize, which: Which) -> u64 {
+        let whole = self.evaluated(slice, which);
+        let rest = self.slices[slice].tokens > whole * self.time as u64 + 1;
+        whole + u64::from(which == Which::All && rest)
+    }
+
+    /// Windows of a slice that are evaluated, from one to another.
+    pub fn windows(&self, slice: usize, which: Which, from: u64, to: u64) -> Result<Sequences> {
         let mut out = Sequences::default();
-        for at in from..to.min(self.splits[slice].held) {
-            self.push(slice, self.splits[slice].held_out(at), &mut out)?;
+        for at in from..to.min(self.evaluated(slice, which)) {
+            let window = match which {
+                Which::HeldOut => self.splits[slice].held_out(at),
+                Which::All => at,
+            };
+            self.push(slice, window, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// The tokens of a slice after its last window, as one that is shorter; nothing where that has no target.
+    pub fn rest(&self, slice: usize) -> Result<Sequences> {
+        let mut out = Sequences::default();
+        let begin = self.splits[slice].windows * self.time as u64;
+        let targets = self.slices[slice].tokens.saturating_sub(begin + 1) as usize;
+        if targets > 0 {
+            out.slices.push(slice);
+            self.slices[slice].stretch(begin, targets, self.vocabulary, &mut out)?;
         }
         Ok(out)
     }

@@ -49,8 +49,8 @@ impl Split {
     }
 }
 
-/// What is drawn, in which order.
-#[derive(Clone, Debug)]
+/// What is drawn, in which order; nothing by default.
+#[derive(Clone, Debug, Default)]
 pub struct Order {
     seed: u64,
     splits: Vec<Split>,

@@ -4,6 +4,7 @@
 
 mod commands;
 mod diverging;
+mod evaluating;
 mod gradients;
 mod learning;
 mod messages;

@@ -11,7 +11,7 @@ use crate::support::fixture;
 const OTHERS: &str = "error: the checkpoints in run are of another run: ";
 
 /// Rewrites the catalog of a place's corpus; its digest before, and now.
-fn change(place: &Place, with: impl Fn(&mut Catalog)) -> (String, String) {
+pub fn change(place: &Place, with: impl Fn(&mut Catalog)) -> (String, String) {
     let path = place.path("corpus").join(CATALOG);
     let mut catalog: Catalog = serde_json::from_slice(&read(&path)).unwrap();
     let before = catalog.digest.unwrap().short();
@@ -61,7 +61,7 @@ fn a_run_that_may_not_go_on_says_what_has_changed() {
 }
 
 /// A shard of one word, `own/s.bin`, of documents of these lengths.
-fn own(place: &Place, lengths: &[usize]) {
+pub fn own(place: &Place, lengths: &[usize]) {
     let store = Store::create(place.path("own")).unwrap();
     let mut writer = ShardWriter::new(&store, "s", 32, 0).unwrap();
     for length in lengths {
