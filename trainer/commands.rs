@@ -24,6 +24,7 @@ use crate::pretrain::{self, PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, flop, number, rounded, say};
 use crate::spec::{ModelSpec, RunPlan, RunSpec};
 use crate::tensors::Stored;
+use crate::tokenizer::Tokenizer;
 use crate::utilization::{CONVENTION, Operations, Peak, REACHED};
 use crate::weights::{Weights, mix, start};
 use crate::yaml;
@@ -100,6 +101,9 @@ pub fn import(args: &ImportArgs) -> Result<()> {
 /// Exports a model.
 pub fn export(args: &ExportArgs) -> Result<()> {
     let (config, weights) = read(&args.model)?;
+    if let Some(named) = &args.tokenizer {
+        Tokenizer::open(&folder::tokenizer_at(named))?;
+    }
     let tokenizer = args.tokenizer.clone().or_else(|| folder::tokenizer(&args.model));
     let export =
         Export { config: &config, weights: &weights, stored: args.dtype, file_bytes: args.file_size << 20, tokenizer };

@@ -26,7 +26,7 @@ use crate::progress::Progress;
 use crate::report::{self, Metrics, say, say_first};
 use crate::saver::Saver;
 use crate::spec::{RunPlan, RunSpec};
-use crate::tokenizer::TOKENIZER;
+use crate::tokenizer::{TOKENIZER, Tokenizer};
 use crate::told::Told;
 use crate::utilization::Peak;
 use crate::weights::start;
@@ -208,6 +208,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let config = &plan.spec.model.config;
     let tokenizer = tokenizer_of(plan);
     let data = reader(plan, tokenizer.as_deref())?.train(plan)?;
+    let tokenizer = tokenizer.as_deref().map(Tokenizer::open).transpose()?;
     let all = std::thread::available_parallelism().map_or(1, usize::from) as u16;
     let beside = args.processes.unwrap_or(beside);
     let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))), plan.spec.precision)?;
@@ -222,12 +223,6 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     if first && !store.alone(|| Ok(()))? {
         return Err(Failure::usage(format!("another process trains in {}", output.display()))
             .hint("wait for it, or give another --output"));
-    }
-    if first && let Some(path) = &tokenizer {
-        let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
-        if !store.has(TOKENIZER) || store.read(TOKENIZER)? != bytes {
-            store.write(TOKENIZER, &bytes)?;
-        }
     }
     if first {
         report::about(plan, &data, device.threads(), comm.size(), &output);
@@ -267,6 +262,10 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         }
     };
     learner.agree(said.as_bytes())?;
+    // What is refused changes nothing: from here on it is this run's.
+    if first && let Some(tokenizer) = &tokenizer {
+        keep(tokenizer, &store)?;
+    }
     let mut writes = match first {
         true => {
             let peak = Peak::of(plan, &device, processes);
@@ -313,6 +312,21 @@ pub fn reader<'p>(plan: &'p RunPlan, tokenizer: Option<&Path>) -> Result<Reader<
         "build the corpus with the model's own tokenizer; if its ids are the same, `tokenizer` names the corpus's";
     let tokenizer = tokenizer.map(|path| Known::file(path, hint)).transpose()?;
     Ok(Reader { config: &plan.spec.model.config, tokenizer })
+}
+
+/// Keeps a run's tokenizer beside its model.
+fn keep(tokenizer: &Tokenizer, store: &Store) -> Result<()> {
+    let path = tokenizer.path();
+    let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+    let former = if store.has(TOKENIZER) { Some(store.read(TOKENIZER)?) } else { None };
+    if former.as_ref() == Some(&bytes) {
+        return Ok(());
+    }
+    if former.is_some() {
+        say(&format!("         {} takes the place of the tokenizer that was there", path.display()));
+    }
+    store.write(TOKENIZER, &bytes)?;
+    Ok(())
 }
 
 /// What the process that writes, writes to, and shows.

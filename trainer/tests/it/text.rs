@@ -38,12 +38,29 @@ fn a_text_goes_on_as_its_tokens_do() {
     assert!(several.starts_with(&format!("--- 1 of 2\n{right}\n\n--- 2 of 2\n")), "{several}");
     let (next, _) = place.fine("generate run --prompt abc --tokens 12 --temperature 0.8 --seed 7");
     assert!(several.ends_with(&format!("2 of 2\n{next}")), "{several}{next}");
+    // A run that is refused keeps its own, and one that goes on says so of another.
+    std::fs::write(place.path("u.json"), format!("{tokenizer:#}")).unwrap();
+    let other = format!("pretrain run.yaml --output run {shards} --set tokenizer=u.json");
+    place.fails(&format!("{other} --set seed=9"), 64, "`seed` was 0, is 9");
+    assert_eq!(read(&place.path("run/tokenizer.json")), read(&place.path("t.json")));
+    // What is none is refused before anything is there.
+    std::fs::write(place.path("none.json"), "{}").unwrap();
+    for arguments in [
+        format!("pretrain run.yaml --output none {shards} --set tokenizer=none.json"),
+        "export run --output none --tokenizer none.json".to_owned(),
+    ] {
+        place.fails(&arguments, 64, "none.json is not a tokenizer that we can run");
+        assert!(!place.path("none").exists(), "{arguments}");
+    }
     // What is exported has it, and what is imported of that; a checkpoint has that of its run.
     place.fine("export run --output exported");
     place.fine("import exported --output imported");
     for model in ["exported", "imported", "run/checkpoints/step-000000020"] {
         assert_eq!(place.fine(&format!("generate {model} --prompt abc {drawn}")).0, format!("{right}\n"), "{model}");
     }
+    let (_, said) = place.fine(&format!("{other} --set steps=21"));
+    assert!(said.contains("u.json takes the place of the tokenizer that was there"), "{said}");
+    assert_eq!(read(&place.path("run/tokenizer.json")), read(&place.path("u.json")));
     let said: serde_json::Value = serde_json::from_slice(&read(&place.path("imported/tokenizer_config.json"))).unwrap();
     assert_eq!((&said["eos_token"], &said["model_max_length"]), (&json!("<|endoftext|>"), &json!(32)));
 }
