@@ -79,9 +79,9 @@ fn find<'f>(files: &'f mut [TensorFile], name: &str) -> Option<(&'f mut TensorFi
 }
 
 fn open(folder: &Path) -> Result<Vec<TensorFile>> {
-    let index = folder.join(INDEX);
-    if !index.is_file() {
-        let whole = folder.join(WEIGHTS);
+    let (index, whole) = (folder.join(INDEX), folder.join(WEIGHTS));
+    // Where both are there, transformers takes the one file too.
+    if whole.is_file() || !index.is_file() {
         if !whole.is_file() {
             let message = format!("{} has neither {WEIGHTS} nor {INDEX}", folder.display());
             let old =
@@ -118,6 +118,7 @@ pub struct Export<'a, F> {
 
 /// Writes a folder that transformers loads. It is whole when `config.json` is there.
 pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
+    sweep(store)?;
     let mut files: Vec<Vec<Entry<'_, F>>> = vec![Vec::new()];
     let (mut bytes, mut total) = (0, 0);
     for (spec, numbers) in specs(export.config).iter().zip(export.weights.iter()) {
@@ -153,6 +154,20 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
     let (end, ends) = (export.config.eos_token_id, export.config.ends_json());
     put("generation_config.json", &json!({"_from_model_config": true, "bos_token_id": end, "eos_token_id": ends}))?;
     put("config.json", &export.config.to_json(export.stored.name()))?;
+    Ok(())
+}
+
+/// Removes the weights that a write left which did not end: their index would stand beside other files.
+fn sweep(store: &Store) -> Result<()> {
+    let entries = std::fs::read_dir(store.root()).map_err(Failure::io("cannot list", store.root()))?;
+    for entry in entries {
+        let name = entry.map_err(Failure::io("cannot list", store.root()))?.file_name().to_string_lossy().into_owned();
+        let part =
+            name.strip_prefix("model-").is_some_and(|rest| rest.contains("-of-") && rest.ends_with(".safetensors"));
+        if part || name == INDEX || name == WEIGHTS {
+            store.remove(&name)?;
+        }
+    }
     Ok(())
 }
 
@@ -235,6 +250,34 @@ mod tests {
             let (read_config, read) = read::<f32>(folder.path()).unwrap();
             assert_eq!(read_config, config);
             assert!(read.iter().eq(weights.iter()));
+        }
+    }
+
+    #[test]
+    fn what_an_export_left_that_did_not_end_is_not_read_for_the_next() {
+        let config = small();
+        let (old, new) = (start::<f32>(&config, 3), start::<f32>(&config, 4));
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        for (before, after) in [(3000, u64::MAX), (u64::MAX, 3000), (1, 3000)] {
+            for (weights, file_bytes) in [(&old, before), (&new, after)] {
+                let export = Export { config: &config, weights, stored: Stored::F32, file_bytes, tokenizer: None };
+                write(&store, &export).unwrap();
+                if file_bytes == before {
+                    store.remove("config.json").unwrap();
+                }
+            }
+            assert!(read::<f32>(folder.path()).unwrap().1.iter().eq(new.iter()), "{before}, {after}");
+            let named: BTreeMap<String, String> = match store.has(INDEX) {
+                true => serde_json::from_slice::<Index>(&store.read(INDEX).unwrap()).unwrap().weight_map,
+                false => BTreeMap::from([(String::new(), WEIGHTS.to_owned())]),
+            };
+            let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let left: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+            let stale =
+                left.iter().find(|name| name.ends_with(".safetensors") && !named.values().any(|own| own == *name));
+            assert_eq!(stale, None);
+            store.remove("config.json").unwrap();
         }
     }
 
