@@ -82,6 +82,7 @@ fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {
     if output.join("config.json").exists() {
         return Err(Failure::usage(format!("{} has a model", output.display())).hint("give another --output"));
     }
+    folder::check(export)?;
     let store = Store::create(output)?;
     folder::write(&store, export)?;
     store.leave()?;

@@ -157,6 +157,34 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
     Ok(())
 }
 
+/// Refuses weights that are no numbers, or would be none as they are stored.
+pub fn check<F: Float>(export: &Export<'_, F>) -> Result<()> {
+    for (spec, numbers) in specs(export.config).iter().zip(export.weights.iter()) {
+        let (mut none, mut large) = (0u64, 0u64);
+        for number in numbers {
+            let number = number.f64();
+            match number.is_finite() {
+                false => none += 1,
+                true => large += u64::from(!export.stored.rounded(number).is_finite()),
+            }
+        }
+        let all = numbers.len();
+        if none > 0 {
+            return Err(Failure::configuration(format!("`{}`: {none} of {all} weights no finite numbers", spec.name))
+                .hint("the model is broken: take another checkpoint of its run, by the name of its folder"));
+        }
+        if large > 0 {
+            let name = export.stored.name();
+            return Err(Failure::configuration(format!(
+                "`{}`: {large} of {all} weights too large for {name}",
+                spec.name
+            ))
+            .hint("`--dtype bf16` and `--dtype f32` have room for them"));
+        }
+    }
+    Ok(())
+}
+
 /// Removes the weights that a write left which did not end: their index would stand beside other files.
 fn sweep(store: &Store) -> Result<()> {
     let entries = std::fs::read_dir(store.root()).map_err(Failure::io("cannot list", store.root()))?;
@@ -278,6 +306,28 @@ mod tests {
                 left.iter().find(|name| name.ends_with(".safetensors") && !named.values().any(|own| own == *name));
             assert_eq!(stale, None);
             store.remove("config.json").unwrap();
+        }
+    }
+
+    #[test]
+    fn weights_that_would_be_no_numbers_are_not_written() {
+        let config = small();
+        let norm = "gpt_neox.final_layer_norm.weight";
+        // The largest number of binary16 is 65,504; from 65,520 on the nearest is none.
+        for (number, stored, words) in [
+            (65_519.0, Stored::F16, None),
+            (-65_520.0, Stored::F16, Some("1 of 8 weights too large for float16")),
+            (65_520.0, Stored::Bf16, None),
+            (f32::MAX, Stored::Bf16, Some("1 of 8 weights too large for bfloat16")),
+            (f32::MAX, Stored::F32, None),
+            (f32::NAN, Stored::F32, Some("1 of 8 weights no finite numbers")),
+            (f32::NEG_INFINITY, Stored::F16, Some("1 of 8 weights no finite numbers")),
+        ] {
+            let mut weights = start::<f32>(&config, 3);
+            weights.final_norm.weight[2] = number;
+            let export = Export { config: &config, weights: &weights, stored, file_bytes: u64::MAX, tokenizer: None };
+            let words = words.map(|words| format!("`{norm}`: {words}"));
+            assert_eq!(check(&export).err().map(|failure| failure.message), words, "{number} as {stored:?}");
         }
     }
 

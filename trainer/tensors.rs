@@ -64,6 +64,16 @@ impl Stored {
         }
     }
 
+    /// A number as it is read back; of a finite one that is too large, infinity.
+    pub fn rounded(self, number: f64) -> f64 {
+        match self {
+            Stored::F32 => f64::from(number as f32),
+            Stored::F64 => number,
+            Stored::Bf16 => half::bf16::from_f64(number).to_f64(),
+            Stored::F16 => half::f16::from_f64(number).to_f64(),
+        }
+    }
+
     fn put<F: Float>(self, numbers: &[F], out: &mut Vec<u8>) {
         for number in numbers {
             match self {

@@ -311,6 +311,22 @@ fn a_trained_model_is_evaluated_exported_and_goes_on() {
     let loss = small.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap().parse::<f64>().unwrap();
     assert!((loss - rows[1][2].parse::<f64>().unwrap()).abs() < 0.05, "{small}{table}");
     place.fails("export run --output small", 2, "has a model");
+    // One weight that a narrower width has no room for, and then one that is no number.
+    let path = place.path("exported/model.safetensors");
+    let mut bytes = read(&path);
+    let end = bytes.len();
+    for (number, dtype, words) in [
+        (70_000f32, "f16", "weights too large for float16\nhint: `--dtype bf16` and `--dtype f32` have room for them"),
+        (f32::NAN, "bf16", "weights no finite numbers\nhint: the model is broken"),
+    ] {
+        bytes[end - 4..].copy_from_slice(&number.to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        place.fails(&format!("export exported --output narrow --dtype {dtype}"), 64, words);
+        assert!(!place.path("narrow").exists());
+    }
+    place.fails("import exported --output narrow", 64, "weights no finite numbers");
+    std::fs::remove_dir_all(place.path("exported")).unwrap();
+    place.fine("export run --output exported");
 
     // Where it starts from a model, the first loss is that model's.
     place.fine("pretrain run.yaml --output more --set start=exported --set seed=9");
