@@ -29,7 +29,8 @@ pub enum Command {
     Pretrain(PretrainArgs),
     /// Say what `pretrain` would do, and the memory, disk and time that it would take
     Plan(PretrainArgs),
-    /// The loss of held-out windows or of whole slices, with perplexity and bits per byte
+    /// The loss of held-out windows or of whole slices, with perplexity and bits per byte of their text (`~` before
+    /// it: where no tokenizer says how many bytes a token has, as many as the slice's have in the mean)
     Eval(EvalArgs),
     /// Go on with a text, or with tokens
     Generate(GenerateArgs),

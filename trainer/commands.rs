@@ -1,17 +1,18 @@
 //! The commands but for the run itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use corpus::Digest;
 use corpus::store::Store;
 
 use crate::checkpoint::{Found, model};
 use crate::cli::{BenchArgs, EvalArgs, ExportArgs, ImportArgs, PlotArgs};
 use crate::comm::Solo;
 use crate::config::Config;
-use crate::data::{Known, Reader, Sequences, Which, verify};
+use crate::data::{Data, Known, Reader, Sequences, Which, verify};
 use crate::device::Precision;
-use crate::evaluate::{evaluate, noted};
+use crate::evaluate::{Way, evaluate, noted};
 use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
 use crate::learner::Learner;
@@ -24,7 +25,7 @@ use crate::pretrain::{self, PretrainArgs, check_processes, cpu, plan_of};
 use crate::report::{bytes, duration, flop, number, rounded, say};
 use crate::spec::{ModelSpec, RunPlan, RunSpec};
 use crate::tensors::Stored;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, lengths};
 use crate::utilization::{CONVENTION, Operations, Peak, REACHED};
 use crate::weights::{Weights, mix, start};
 use crate::yaml;
@@ -60,7 +61,9 @@ pub fn eval(args: &EvalArgs) -> Result<String> {
     let model = Model::new(&device, &config);
     let weights = model.upload(&weights);
     let weights = model.rounded(&weights).unwrap_or(weights);
-    let held = evaluate(&model, &weights, &data, which, plan.micro as usize, plan.spec.data.documents)?;
+    let lengths = lengths_of(args, &plan, &folder, &data)?;
+    let (micro, documents) = (plan.micro as usize, plan.spec.data.documents);
+    let held = evaluate(&model, &weights, &data, Way { which, micro, documents, lengths: lengths.as_deref() })?;
     Ok(noted(&held, &notes))
 }
 
@@ -76,6 +79,21 @@ fn tokenizer_of(args: &EvalArgs, plan: &RunPlan, folder: &Path, origin: Option<&
     }
     let named = || plan.spec.tokenizer.as_deref().map(folder::tokenizer_at);
     folder::tokenizer(folder).or_else(named).map(|path| Known::file(&path, hint)).transpose()
+}
+
+/// Bytes of text that each token of the data stands for, as the first tokenizer says that can have made it.
+fn lengths_of(args: &EvalArgs, plan: &RunPlan, folder: &Path, data: &Data) -> Result<Option<Vec<u32>>> {
+    let at = |path: &Option<PathBuf>| path.as_deref().map(folder::tokenizer_at);
+    for path in [at(&args.tokenizer), folder::tokenizer(folder), at(&plan.spec.tokenizer)].into_iter().flatten() {
+        let made = match &data.tokenizer {
+            Some(entry) => Digest::of_file(&path)?.0 == entry.digest,
+            None => true,
+        };
+        if made {
+            return lengths(&path);
+        }
+    }
+    Ok(None)
 }
 
 fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {

@@ -16,8 +16,23 @@ pub struct Held {
     pub sum: f64,
     /// How many targets counted.
     pub tokens: u64,
-    /// Tokens of the slice for each byte of its text, where its catalog says how many bytes there are.
+    /// Bytes of text that these targets stand for, where a tokenizer says it.
+    pub bytes: Option<u64>,
+    /// Tokens of the whole slice for each byte of its text, where its catalog says how many bytes there are.
     pub tokens_a_byte: Option<f64>,
+}
+
+/// How windows are evaluated.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    /// Which.
+    pub which: Which,
+    /// Sequences that are computed together.
+    pub micro: usize,
+    /// Whether attention stays within documents.
+    pub documents: bool,
+    /// Bytes of text that each token stands for, by its id; of any that is not here, none.
+    pub lengths: Option<&'a [u32]>,
 }
 
 impl Held {
@@ -31,22 +46,26 @@ impl Held {
         libm::exp(self.loss())
     }
 
-    /// Bits for a byte of text: comparable between tokenizers.
+    /// Bits for a byte of text, comparable between tokenizers: of the text of these very targets; or, where it is not
+    /// known, as if they were as long as tokens of the slice are in the mean.
     pub fn bits_a_byte(&self) -> Option<f64> {
-        self.tokens_a_byte.map(|tokens| self.loss() / std::f64::consts::LN_2 * tokens)
+        let tokens_a_byte = match self.bytes {
+            Some(0) => None,
+            Some(bytes) => Some(self.tokens as f64 / bytes as f64),
+            None => self.tokens_a_byte,
+        };
+        tokens_a_byte.map(|tokens| self.loss() / std::f64::consts::LN_2 * tokens)
     }
 }
 
-/// The losses of windows, slice by slice: where all are asked for, of what comes after the last one too. `micro`
-/// sequences are computed together.
+/// The losses of windows, slice by slice: where all are asked for, of what comes after the last one too.
 pub fn evaluate<D: Device>(
     model: &Model<'_, D>,
     weights: &Weights<D::Tensor>,
     data: &Data,
-    which: Which,
-    micro: usize,
-    documents: bool,
+    way: Way<'_>,
 ) -> Result<Vec<Held>> {
+    let Way { which, micro, documents, lengths } = way;
     let mut all = Vec::new();
     let mut room: Option<((usize, usize), Activations<D>)> = None;
     let mut add = |sequences: &Sequences, held: &mut Held| {
@@ -64,19 +83,23 @@ pub fn evaluate<D: Device>(
             scales: &scales,
         };
         model.forward(weights, &batch, own);
-        for (loss, counts) in model.losses(weights, own).iter().zip(&sequences.counts) {
+        let losses = model.losses(weights, own);
+        for ((loss, counts), target) in losses.iter().zip(&sequences.counts).zip(&sequences.targets) {
             if *counts {
                 held.sum += loss.f64();
                 held.tokens += 1;
+                if let (Some(bytes), Some(lengths)) = (&mut held.bytes, lengths) {
+                    *bytes += lengths.get(*target as usize).copied().map_or(0, u64::from);
+                }
             }
         }
     };
     for (number, slice) in data.slices.iter().enumerate() {
         let tokens_a_byte = slice.text_bytes.filter(|bytes| *bytes > 0).map(|bytes| slice.tokens as f64 / bytes as f64);
-        let mut sum = Held { slice: slice.name.clone(), sum: 0.0, tokens: 0, tokens_a_byte };
+        let mut sum = Held { slice: slice.name.clone(), sum: 0.0, tokens: 0, bytes: lengths.map(|_| 0), tokens_a_byte };
         let windows = data.evaluated(number, which);
         for from in (0..windows).step_by(micro) {
-            add(&data.windows(number, which, from, from + micro as u64)?, &mut sum);
+            add(&data.windows(number, which, from, from.saturating_add(micro as u64))?, &mut sum);
         }
         if which == Which::All {
             let rest = data.rest(number)?;
@@ -99,7 +122,8 @@ pub fn noted(all: &[Held], notes: &[String]) -> String {
 pub fn table(all: &[Held]) -> String {
     let mut text = format!("{:<16} {:>12} {:>8} {:>12} {:>10}\n", "slice", "tokens", "loss", "perplexity", "bits/byte");
     for held in all {
-        let bits = held.bits_a_byte().map_or_else(|| "-".to_owned(), |bits| format!("{bits:.4}"));
+        let about = if held.bytes.is_none() { "~" } else { "" };
+        let bits = held.bits_a_byte().map_or_else(|| "-".to_owned(), |bits| format!("{about}{bits:.4}"));
         let (name, tokens, loss) = (&held.slice, held.tokens, held.loss());
         if tokens == 0 {
             text += &format!("{name:<16} {tokens:>12} {:>8} {:>12} {:>10}\n", "-", "-", "-");

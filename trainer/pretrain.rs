@@ -13,7 +13,7 @@ use crate::comm::{Comm, Door, Solo, Tcp};
 use crate::cpu::{Cpu, Float};
 use crate::data::{self, Data, Known, Reader, Which};
 use crate::device::{Device, Precision};
-use crate::evaluate::{self, evaluate};
+use crate::evaluate::{self, Way, evaluate};
 use crate::failure::{Code, Failure, Result};
 use crate::first;
 use crate::folder;
@@ -26,7 +26,7 @@ use crate::progress::Progress;
 use crate::report::{self, Metrics, say, say_first};
 use crate::saver::Saver;
 use crate::spec::{RunPlan, RunSpec};
-use crate::tokenizer::{TOKENIZER, Tokenizer};
+use crate::tokenizer::{TOKENIZER, Tokenizer, lengths};
 use crate::told::Told;
 use crate::utilization::Peak;
 use crate::weights::start;
@@ -278,7 +278,8 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
             let tried = if untried { Some(done) } else { None };
             let metrics = Metrics::open(&output, done, plan.step_tokens(), peak)?;
             let progress = Progress::new(done, plan.steps, plan.steps * plan.step_tokens());
-            Some(Writes { metrics, saver, progress, store: store.clone(), untried: tried })
+            let lengths = tokenizer.as_ref().map(|own| lengths(own.path())).transpose()?.flatten();
+            Some(Writes { metrics, saver, progress, store: store.clone(), lengths, untried: tried })
         }
         false => None,
     };
@@ -335,6 +336,8 @@ struct Writes {
     saver: Saver<Snapshot<f32>>,
     progress: Progress,
     store: Arc<Store>,
+    /// Bytes of text that each token stands for.
+    lengths: Option<Vec<u32>>,
     /// The checkpoint that the run went on from, until a step has shown what it is worth.
     untried: Option<u64>,
 }
@@ -387,7 +390,8 @@ fn steps<D: Device<Scalar = f32>>(
             && let Some(writes) = writes
         {
             let (micro, documents) = (plan.micro as usize, plan.spec.data.documents);
-            let held = evaluate(learner.model(), learner.computing(), data, Which::HeldOut, micro, documents)?;
+            let way = Way { which: Which::HeldOut, micro, documents, lengths: writes.lengths.as_deref() };
+            let held = evaluate(learner.model(), learner.computing(), data, way)?;
             writes.progress.line(evaluate::table(&held).trim_end());
             writes.metrics.held(step, &held)?;
             if held.iter().any(|held| !held.loss().is_finite()) {

@@ -267,7 +267,9 @@ impl Metrics {
         let held: serde_json::Map<String, Value> = all
             .iter()
             .map(|held| {
-                let value = json!({"loss": held.loss(), "tokens": held.tokens, "bits_per_byte": held.bits_a_byte()});
+                let value = json!({
+                    "loss": held.loss(), "tokens": held.tokens, "bytes": held.bytes, "bits_per_byte": held.bits_a_byte(),
+                });
                 (held.slice.clone(), value)
             })
             .collect();

@@ -7,6 +7,9 @@ use tokenizers::pipeline::{EncodeOptions, Override, PipelineToken, PipelineToken
 
 use crate::failure::{Failure, Result};
 
+mod lengths;
+pub use lengths::lengths;
+
 /// What a tokenizer's file is called in the folder of a model.
 pub const TOKENIZER: &str = "tokenizer.json";
 /// What stands for bytes that are no character, or not yet.

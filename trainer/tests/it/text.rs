@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::place::{Place, read};
+use crate::place::{Place, read, text};
 
 #[test]
 fn a_text_goes_on_as_its_tokens_do() {
@@ -38,6 +38,21 @@ fn a_text_goes_on_as_its_tokens_do() {
     assert!(several.starts_with(&format!("--- 1 of 2\n{right}\n\n--- 2 of 2\n")), "{several}");
     let (next, _) = place.fine("generate run --prompt abc --tokens 12 --temperature 0.8 --seed 7");
     assert!(several.ends_with(&format!("2 of 2\n{next}")), "{several}{next}");
+    // Bits are for a byte of these very tokens' text: of letters and spaces, one each.
+    let (table, _) = place.fine(&format!("eval run --config run.yaml --all {shards}"));
+    let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    let bin = read(&place.path("corpus/shards/first.bin"));
+    let ids = bin.chunks(2).skip(1).map(|two| u16::from_le_bytes([two[0], two[1]]));
+    let bytes = ids.filter(|id| (1..=27).contains(id)).count() as f64;
+    let number = |at: usize| row[at].parse::<f64>().unwrap();
+    let exact = number(2) / std::f64::consts::LN_2 * number(1) / bytes;
+    assert!((number(4) - exact).abs() < 3e-4 && bytes > 900.0 && bytes < number(1) - 100.0, "{exact}: {table}");
+    let metrics = text(&read(&place.path("run/metrics.jsonl")));
+    let held: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    let held = &held["held_out"]["first"];
+    let said = |key: &str| held[key].as_f64().unwrap();
+    let exact = said("loss") / std::f64::consts::LN_2 * said("tokens") / said("bytes");
+    assert!((said("bits_per_byte") - exact).abs() < 1e-9 && said("bytes") < said("tokens"), "{held}");
     // A run that is refused keeps its own, and one that goes on says so of another.
     std::fs::write(place.path("u.json"), format!("{tokenizer:#}")).unwrap();
     let other = format!("pretrain run.yaml --output run {shards} --set tokenizer=u.json");
