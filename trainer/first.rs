@@ -1,8 +1,11 @@
 //! The first configuration of someone who has shards and none: complete, small, and right for them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use corpus::catalog::{CATALOG, Catalog};
+use corpus::Digest;
+use corpus::catalog::{CATALOG, Catalog, TokenizerEntry};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::data::catalog;
 use crate::failure::{Failure, Result};
@@ -17,7 +20,11 @@ const FILE: &str = "run.yaml";
 pub fn missing(command: &str, args: &PretrainArgs) -> Result<Failure> {
     let from = args.set.iter().rev().find_map(|set| set.strip_prefix("data.from=")).map(yaml::text);
     let known = from.as_deref().map(|folder| catalog(Path::new(folder))).transpose()?;
-    let text = configuration(from.as_deref().unwrap_or("OUT"), known.as_ref());
+    let tokenizer = match (from.as_deref(), known.as_ref().and_then(|catalog| catalog.tokenizer.as_ref())) {
+        (Some(folder), Some(entry)) => tokenizer(Path::new(folder), entry),
+        _ => String::new(),
+    };
+    let text = configuration(from.as_deref().unwrap_or("OUT"), known.as_ref(), &tokenizer);
     let place = if from.is_none() { "OUT is the folder that `redpajama build` wrote" } else { "it fits this corpus" };
     let own = std::env::args().next().unwrap_or_else(|| "redpajama-train".to_owned());
     Ok(Failure::usage("no configuration says what to train").hint(format!(
@@ -47,8 +54,8 @@ fn again(program: &str, command: &str, args: &PretrainArgs) -> String {
             line.extend([name.to_owned(), number.to_string()]);
         }
     }
-    if args.overcommit {
-        line.push("--overcommit".to_owned());
+    for (name, given) in [("--verify-data", args.verify_data), ("--overcommit", args.overcommit)] {
+        line.extend(given.then(|| name.to_owned()));
     }
     line.join(" ")
 }
@@ -80,8 +87,31 @@ pub fn no_file(folder: &Path) -> Failure {
     Failure::configuration(format!("{shown} is a folder, not the file of a configuration")).hint(hint)
 }
 
+/// The line that names the tokenizer of a run's shards, so that the model can be asked in words: as its plan says
+/// where it lay, if it still lies there; or what to write, as a comment.
+fn tokenizer(folder: &Path, entry: &TokenizerEntry) -> String {
+    #[derive(Deserialize)]
+    struct Plan {
+        tokenizer_path: PathBuf,
+    }
+    let plan = || -> Option<Plan> {
+        // `redpajama build` writes it beside the catalog.
+        let file = std::fs::File::open(folder.join("plan.json")).ok()?;
+        serde_json::from_reader(std::io::BufReader::new(file)).ok()
+    };
+    let there = |path: &PathBuf| Digest::of_file(path).is_ok_and(|(digest, _)| digest == entry.digest);
+    match plan().map(|plan| plan.tokenizer_path).filter(there).and_then(|path| path.canonicalize().ok()) {
+        // As JSON, which is YAML, whatever its name.
+        Some(path) => format!("tokenizer: {}\n", Value::from(path.to_string_lossy())),
+        None => {
+            "# tokenizer: PATH   (the tokenizer.json that made the shards goes with the model, to ask it in words)\n"
+                .to_owned()
+        }
+    }
+}
+
 /// A run of the smallest preset on the shards of a folder.
-fn configuration(from: &str, catalog: Option<&Catalog>) -> String {
+fn configuration(from: &str, catalog: Option<&Catalog>, named: &str) -> String {
     let mut model = "from: pythia-14m".to_owned();
     if let Some(tokenizer) = catalog.and_then(|catalog| catalog.tokenizer.as_ref()) {
         // A multiple of 128, as GPT-NeoX pads its vocabularies.
@@ -96,9 +126,9 @@ fn configuration(from: &str, catalog: Option<&Catalog>) -> String {
     let most = catalog.and_then(tokens).map_or(512, |tokens| (tokens / 21).clamp(16, 512));
     let sequence = 1u64 << most.ilog2();
     // As JSON, which is YAML, whatever its name.
-    let from = serde_json::Value::from(from);
+    let from = Value::from(from);
     format!(
-        "model: {{ {model} }}\ndata: {{ from: {from} }}\nsequence: {sequence}\nbatch: 16\nmicro: 4\nsteps: 1000\n\
+        "model: {{ {model} }}\n{named}data: {{ from: {from} }}\nsequence: {sequence}\nbatch: 16\nmicro: 4\nsteps: 1000\n\
          optimizer: {{ rate: 1e-3 }}\ncheckpoint: {{ every: 100 }}\neval_every: 100\n"
     )
 }
@@ -119,8 +149,10 @@ mod tests {
         let own = "bin/redpajama-train pretrain run.yaml";
         assert_eq!(of(&[]), own);
         assert_eq!(of(&["--set", "data.from=\"a b\"", "--output", "it's"]), format!(r"{own} --output 'it'\''s'"));
-        let all = ["--overcommit", "--threads", "1", "--set", "optimizer={ rate: 1 }", "--processes", "2"];
-        assert_eq!(of(&all), format!("{own} --set 'optimizer={{ rate: 1 }}' --threads 1 --processes 2 --overcommit"));
+        let all =
+            ["--overcommit", "--verify-data", "--threads", "1", "--set", "optimizer={ rate: 1 }", "--processes", "2"];
+        let kept = "--set 'optimizer={ rate: 1 }' --threads 1 --processes 2 --verify-data --overcommit";
+        assert_eq!(of(&all), format!("{own} {kept}"));
         let typed = ["--typed", "./redpajama", "--typed", "train", "--typed", "a b", "--set", "data.from=\"a b\""];
         assert_eq!(of(&typed), "./redpajama train 'a b' run.yaml");
         let more = [&typed[..], &["--set", "data.from=c", "--set", "steps=3"]].concat();

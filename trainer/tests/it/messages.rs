@@ -31,6 +31,25 @@ fn without_a_configuration_one_is_proposed_that_trains() {
 }
 
 #[test]
+fn what_is_proposed_names_the_tokenizer_that_made_the_shards() {
+    let place = Place::new();
+    let proposed = || text(&place.run("pretrain --set data.from=corpus").stderr);
+    let file = place.path("t.json");
+    std::fs::write(
+        place.path("corpus/plan.json"),
+        serde_json::json!({"format": 1, "tokenizer_path": file}).to_string(),
+    )
+    .unwrap();
+    assert!(proposed().contains("\n# tokenizer: PATH "), "{}", proposed());
+    // What the corpus says that made it.
+    std::fs::write(&file, "something").unwrap();
+    let line = format!("\ntokenizer: {:?}\n", file.canonicalize().unwrap());
+    assert!(proposed().contains(&line), "{}", proposed());
+    std::fs::write(&file, "another").unwrap();
+    assert!(proposed().contains("\n# tokenizer: PATH "), "{}", proposed());
+}
+
+#[test]
 fn a_folder_is_no_configuration() {
     let place = Place::new();
     std::fs::create_dir(place.path("empty")).unwrap();
