@@ -50,10 +50,23 @@ pub struct Origin {
 pub struct CatalogOf {
     /// The name of its pipeline.
     pub name: String,
+    /// What the configuration calls it, if it does: its slices are named, and so ordered, by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
     /// The folder of its run.
     pub path: PathBuf,
     /// What it says of itself.
     pub digest: Digest,
+}
+
+impl CatalogOf {
+    /// What must be the same in the run that goes on.
+    fn key(&self) -> Digest {
+        match &self.called {
+            None => self.digest,
+            Some(called) => Digest::of_value(&(called, self.digest)),
+        }
+    }
 }
 
 /// A shard that no catalog names: where it lies is told, and may change.
@@ -237,7 +250,7 @@ impl Origin {
     }
 
     fn digest_with(&self, of: &dyn Fn(&Loose) -> Digest) -> Digest {
-        let mut catalogs: Vec<Digest> = self.catalogs.iter().map(|catalog| catalog.digest).collect();
+        let mut catalogs: Vec<Digest> = self.catalogs.iter().map(CatalogOf::key).collect();
         catalogs.sort_unstable();
         let shards: BTreeMap<&String, Digest> = self.shards.iter().map(|(name, shards)| (name, of(shards))).collect();
         Digest::of_value(&(&self.must, catalogs, shards, self.tokenizer.as_ref().map(|own| own.digest)))
@@ -286,7 +299,7 @@ impl Origin {
     fn differences(&self, was: &Origin) -> Vec<String> {
         let mut all = keys(&was.must, &self.must);
         let gone = |from: &[CatalogOf], of: &[CatalogOf]| -> Vec<CatalogOf> {
-            of.iter().filter(|one| from.iter().all(|other| other.digest != one.digest)).cloned().collect()
+            of.iter().filter(|one| from.iter().all(|other| other.key() != one.key())).cloned().collect()
         };
         let mut others = gone(&was.catalogs, &self.catalogs);
         for old in gone(&self.catalogs, &was.catalogs) {
@@ -295,6 +308,14 @@ impl Origin {
             match others.iter().position(same).or_else(|| others.iter().position(|new| new.name == old.name)) {
                 Some(at) => {
                     let new = others.remove(at);
+                    if new.digest == old.digest {
+                        let said = |called: &Option<String>| {
+                            called.as_ref().map_or("nothing".to_owned(), |c| format!("`{c}`"))
+                        };
+                        let (before, now, place) = (said(&old.called), said(&new.called), new.path.display());
+                        all.push(format!("catalog `{}` at {place} was called {before}, is called {now}", new.name));
+                        continue;
+                    }
                     let place = new.path.display();
                     let (before, now) = (old.digest.short(), new.digest.short());
                     all.push(format!("catalog `{}` at {place}: its digest was {before}, is {now}", new.name));
@@ -340,7 +361,7 @@ impl Origin {
     }
 
     fn catalogs_are(&self, was: &Origin) -> bool {
-        let digests = |of: &Origin| of.catalogs.iter().map(|catalog| catalog.digest).collect::<BTreeSet<_>>();
+        let digests = |of: &Origin| of.catalogs.iter().map(CatalogOf::key).collect::<BTreeSet<_>>();
         digests(self) == digests(was)
     }
 
@@ -400,6 +421,7 @@ mod tests {
         let digest = |text: &str| Digest::of(text.as_bytes());
         let catalog = |(name, path, text): &(&str, &str, &str)| CatalogOf {
             name: (*name).to_owned(),
+            called: None,
             path: PathBuf::from(path),
             digest: digest(text),
         };
@@ -483,6 +505,17 @@ mod tests {
             assert_eq!(failure.message, format!("the checkpoints in runs/one are of another run: {words}"));
             assert!(failure.hint.unwrap().ends_with("or give another --output"));
         }
+        let called = |name: &str| {
+            let mut named = was.clone();
+            named.catalogs[0].called = Some(name.to_owned());
+            named
+        };
+        check(&called("web"), &called("web")).unwrap();
+        let said = check(&called("web"), &was).unwrap_err().message;
+        assert!(said.ends_with("another run: catalog `c4` at out/c4 was called nothing, is called `web`"), "{said}");
+        assert!(
+            check(&called("net"), &called("web")).unwrap_err().message.contains("was called `web`, is called `net`")
+        );
         let many = json!((0..20).map(|n| (format!("k{n:02}"), n)).collect::<BTreeMap<_, _>>());
         let said = check(&origin(many, &catalogs, &[("own", "o")], "t"), &was).unwrap_err().message;
         assert!(said.ends_with("`k06` was not set, is 6; and 15 more"), "{said}");

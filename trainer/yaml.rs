@@ -147,6 +147,10 @@ fn friendly(words: &str) -> String {
         ("comment intercepting", "a value that goes on after this comment: check how far the next line is indented"),
         ("mapping values are not allowed", "a key where none can be: check how far the lines before it are indented"),
         ("data did not match any variant of untagged enum Paths", "expected a path or a list of paths"),
+        (
+            "data did not match any variant of untagged enum Folders",
+            "expected a path, a list of paths, or a map of names to paths",
+        ),
     ];
     if words.contains("nonzero") {
         return "0 is too small: it counts from 1".to_owned();

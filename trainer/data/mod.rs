@@ -22,7 +22,7 @@ use crate::failure::{Code, Failure, Result};
 use crate::origin::{CatalogOf, ShardOf};
 use order::{Order, Split};
 pub use reader::{Known, Reader};
-pub use spec::{DataSpec, Paths};
+pub use spec::{DataSpec, Folders, Paths};
 
 /// A shard and where it stands in its slice.
 #[derive(Debug)]
@@ -282,7 +282,7 @@ impl Data {
         let mut found: Vec<(String, Shards)> = Vec::new();
         let mut tokenizer: Option<(TokenizerEntry, PathBuf)> = None;
         let (mut said, mut catalogs, mut listed) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for folder in spec.from.iter() {
+        for (called, folder) in spec.from.iter() {
             let catalog = catalog(folder)?;
             if let Some(own) = &catalog.tokenizer {
                 match &tokenizer {
@@ -298,11 +298,13 @@ impl Data {
             said.push(serde_json::json!(catalog.digest));
             // A whole catalog has its digest.
             let digest = catalog.digest.unwrap_or_else(|| Digest::of_value(&catalog));
-            catalogs.push(CatalogOf { name: catalog.pipeline.clone(), path: folder.clone(), digest });
+            let (name, called) = (catalog.pipeline.clone(), called.map(str::to_owned));
+            catalogs.push(CatalogOf { name, called: called.clone(), path: folder.clone(), digest });
             for (name, entry) in &catalog.slices {
+                let name = called.as_ref().map_or_else(|| name.clone(), |called| format!("{called}/{name}"));
                 let paths = entry.shards.iter().map(|shard| folder.join(&shard.bin.name)).collect();
-                found.push((name.clone(), Shards::Ours(paths, entry.counts.text_bytes)));
                 listed.insert(name.clone(), entry.shards.clone());
+                found.push((name, Shards::Ours(paths, entry.counts.text_bytes)));
             }
         }
         for (name, paths) in &spec.shards {
@@ -313,7 +315,9 @@ impl Data {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(pair) = found.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let message = format!("slice `{}` is there twice", pair[0].0);
-            return Err(Failure::configuration(message).hint("give the shards another name"));
+            return Err(Failure::configuration(message).hint(
+                "give shards another name, and folders of runs one: `data.from: { one: DIR, other: DIR }` reads slices `one/…` and `other/…`",
+            ));
         }
         if let Some((entry, folder)) = &tokenizer
             && entry.vocab_size as usize > vocabulary
@@ -411,7 +415,7 @@ impl Data {
 /// their bytes.
 pub fn verify(spec: &DataSpec) -> Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0);
-    for folder in spec.from.iter() {
+    for (_, folder) in spec.from.iter() {
         let (catalog, store) = (catalog(folder)?, Store::open(folder));
         let shards = catalog.slices.values().flat_map(|slice| &slice.shards);
         let outputs: Vec<_> = shards.flat_map(|shard| [&shard.bin, &shard.idx]).collect();

@@ -13,10 +13,11 @@ use crate::failure::{Failure, Result};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// Folders of runs: their catalogs name slices and shards.
+    /// Folders of runs: their catalogs name slices and shards. Those of a folder that has a name are called
+    /// `NAME/SLICE`, so that runs with slices of the same names can be read together.
     #[serde(default)]
-    #[schemars(extend("kind" = "path or list of paths", "otherwise" = "none"))]
-    pub from: Paths,
+    #[schemars(extend("kind" = "path, list of paths or map of names to paths", "otherwise" = "none"))]
+    pub from: Folders,
     /// Shards of one's own, by what they are to be called: `X.bin` with `X.idx` beside it, of any
     /// writer.
     #[serde(default)]
@@ -69,6 +70,33 @@ impl Paths {
             Paths::None => [].iter(),
             Paths::One(path) => std::slice::from_ref(path).iter(),
             Paths::Several(paths) => paths.iter(),
+        }
+    }
+}
+
+/// One folder or several, which may have names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Folders {
+    /// None.
+    #[default]
+    None,
+    /// One.
+    One(PathBuf),
+    /// Several, in this order.
+    Several(Vec<PathBuf>),
+    /// Several by their names.
+    Named(BTreeMap<String, PathBuf>),
+}
+
+impl Folders {
+    /// All of them, each with its name if it has one.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = (Option<&str>, &PathBuf)> + '_> {
+        match self {
+            Folders::None => Box::new(std::iter::empty()),
+            Folders::One(path) => Box::new(std::iter::once((None, path))),
+            Folders::Several(paths) => Box::new(paths.iter().map(|path| (None, path))),
+            Folders::Named(paths) => Box::new(paths.iter().map(|(name, path)| (Some(name.as_str()), path))),
         }
     }
 }

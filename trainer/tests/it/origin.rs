@@ -196,6 +196,32 @@ fn what_has_changed_in_shards_of_a_catalog_is_found() {
 }
 
 #[test]
+fn runs_with_slices_of_the_same_names_are_read_together() {
+    let place = Place::new();
+    place.fails("pretrain run.yaml --set data.from=[corpus,corpus]", 64, "`data.from: { one: DIR, other: DIR }` reads");
+    std::fs::write(
+        place.path("both.yaml"),
+        text(&read(&place.path("run.yaml"))).replace("from: corpus", "from: { old: corpus, new: corpus }"),
+    )
+    .unwrap();
+    let run = "pretrain both.yaml --output run --set steps=2 --set data.epochs.old/second=2";
+    let (_, said) = place.fine(run);
+    for slice in ["new/first", "new/second", "old/first", "old/second"] {
+        assert!(said.contains(&format!("data     {slice} ")), "{said}");
+    }
+    let (table, _) = place.fine("eval run --config both.yaml");
+    assert!(table.contains("\nold/second "), "{table}");
+    let other = format!("{run} --set data.from={{old:corpus,newer:corpus}}").replace(':', ": ");
+    let words: Vec<String> = other.split(" --set ").map(str::to_owned).collect();
+    let mut command = place.command(&words[0]);
+    for set in &words[1..] {
+        command.args(["--set", set]);
+    }
+    let said = text(&command.output().unwrap().stderr);
+    assert!(said.contains(&format!("{OTHERS}catalog `test` at corpus was called `new`, is called `newer`")), "{said}");
+}
+
+#[test]
 fn weights_to_start_from_are_those_it_started_from() {
     let place = Place::new();
     place.fine("pretrain run.yaml --output model --set steps=1");

@@ -21,7 +21,7 @@ const EACH: [&str; 3] = ["checkpoint.every=1", "checkpoint.keep_every=1", "steps
 fn one_after_another(place: &Place, output: &str, end: u64) {
     let set: Vec<String> = EACH.iter().map(|set| (*set).to_owned()).collect();
     let mut plan = trainer::pretrain::plan_of(&place.path("run.yaml"), &set).unwrap();
-    plan.spec.data.from = trainer::data::Paths::One(place.path("corpus"));
+    plan.spec.data.from = trainer::data::Folders::One(place.path("corpus"));
     let config = &plan.spec.model.config;
     let data = Data::open(&plan.spec.data, plan.spec.seed, plan.time, config.vocab_size).unwrap();
     let origin = Origin::of(&plan, &data).unwrap();
