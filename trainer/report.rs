@@ -138,8 +138,9 @@ pub fn about(plan: &RunPlan, data: &Data, threads: usize, processes: usize, outp
         let epochs = data.order.epochs(at, plan.steps * plan.batch);
         let (share, held) = (100.0 * data.order.share(at), data.splits[at].held);
         let tokens = rounded(slice.tokens as f64);
+        let none = if data.splits[at].windows == 0 { ", too few for a window" } else { "" };
         say_first(&format!(
-            "data     {:<16} {tokens:>9} tokens {share:6.2} %  {epochs:.2} epochs  {held} held out",
+            "data     {:<16} {tokens:>9} tokens {share:6.2} %  {epochs:.2} epochs  {held} held out{none}",
             slice.name
         ));
     }

@@ -261,7 +261,16 @@ impl Data {
     /// given it, a [`Reader`] says.
     pub fn open(spec: &DataSpec, seed: u64, time: usize, vocabulary: usize) -> Result<Data> {
         let (mut data, said) = Data::gather(spec, time, vocabulary)?;
-        let shares = spec.shares(&data.slices)?;
+        let mut shares = spec.shares(&data.slices)?;
+        // A slice that nobody asked for by name and that is too short for a window does not stop the others.
+        let named = |slice: &Slice| spec.mixture.contains_key(&slice.name) || spec.epochs.contains_key(&slice.name);
+        if data.splits.iter().any(|split| split.trained() > 0) {
+            for ((slice, split), share) in data.slices.iter().zip(&data.splits).zip(&mut shares) {
+                if split.trained() == 0 && !named(slice) {
+                    *share = 0.0;
+                }
+            }
+        }
         let rows: Vec<(String, Split, f64)> = data
             .slices
             .iter()

@@ -4,8 +4,11 @@
 use crate::failure::{Failure, Result};
 use crate::weights::mix;
 
-/// Windows after which the mixture repeats. Shares are rounded to one of so many.
+/// Windows after which the mixture repeats. Shares are rounded to one of so many; a share that would be rounded to
+/// none comes behind the others, in some of the periods.
 const PERIOD: usize = 1 << 16;
+/// Parts of a window a period that a rare slice may have.
+const PARTS: u32 = 48;
 /// What decides which windows are held out: not the run's seed, so that runs can be compared.
 const HELD_OUT: u64 = 0x7661_6c69_6461_7465;
 
@@ -58,6 +61,13 @@ pub struct Order {
     places: Vec<(u16, u32)>,
     /// How many places of a period each slice has.
     quotas: Vec<u64>,
+    /// Slices that have none, and what of a window each has in a period, in parts of 2^-48.
+    rare: Vec<(usize, u64)>,
+}
+
+/// How many windows a rare slice has in so many periods.
+fn came(periods: u64, parts: u64) -> u64 {
+    ((u128::from(periods) * u128::from(parts)) >> PARTS) as u64
 }
 
 impl Order {
@@ -68,13 +78,13 @@ impl Order {
             return Err(Failure::configuration("no slice has a share of the mixture"));
         }
         let mut quotas: Vec<u64> = Vec::with_capacity(slices.len());
-        for (name, split, share) in slices {
+        let mut rare = Vec::new();
+        for (number, (name, split, share)) in slices.iter().enumerate() {
             let quota = (share / all * PERIOD as f64).round() as u64;
             if *share > 0.0 && quota == 0 {
-                return Err(Failure::configuration(format!("slice `{name}` has a share of {:.1e}", share / all))
-                    .hint(format!("shares below 1/{PERIOD} are not drawn: leave the slice out, or give it more")));
+                rare.push((number, (share / all * PERIOD as f64 * (1u64 << PARTS) as f64) as u64));
             }
-            if quota > 0 && split.trained() == 0 {
+            if *share > 0.0 && split.trained() == 0 {
                 return Err(Failure::configuration(format!("slice `{name}` has too few tokens for one window"))
                     .hint("take shorter sequences, fewer validation windows, or leave the slice out of the mixture"));
             }
@@ -90,33 +100,66 @@ impl Order {
             places.push((next as u16, came[next] as u32));
             came[next] += 1;
         }
-        Ok(Order { seed, splits: slices.iter().map(|(_, split, _)| *split).collect(), places, quotas })
+        Ok(Order { seed, splits: slices.iter().map(|(_, split, _)| *split).collect(), places, quotas, rare })
     }
 
     /// The slice and the window of the `number`-th sequence of a run.
     pub fn sequence(&self, number: u64) -> (usize, u64) {
-        let period = self.places.len() as u64;
-        let (slice, rank) = self.places[(number % period) as usize];
-        let slice = usize::from(slice);
-        let drawn = number / period * self.quotas[slice] + u64::from(rank);
+        let (slice, drawn) = self.draw(number);
         let split = self.splits[slice];
         let (epoch, at) = (drawn / split.trained(), drawn % split.trained());
         let key = mix(self.seed ^ mix((slice as u64) << 32 ^ epoch));
         (slice, split.held_out(split.held + permute(split.trained(), key, at)))
     }
 
+    /// The number of the first sequence of a period.
+    fn begin(&self, period: u64) -> u64 {
+        period * self.places.len() as u64 + self.rare.iter().map(|(_, parts)| came(period, *parts)).sum::<u64>()
+    }
+
+    /// The slice of a sequence, and how many of that slice came before it.
+    fn draw(&self, number: u64) -> (usize, u64) {
+        let places = self.places.len() as u64;
+        // With rare slices a period is longer, by one place of each at most.
+        let (mut low, mut high) = (number / (places + self.rare.len() as u64), number / places);
+        while low < high {
+            let middle = high - (high - low) / 2;
+            if self.begin(middle) <= number { low = middle } else { high = middle - 1 }
+        }
+        let (period, mut place) = (low, number - self.begin(low));
+        if let Some((slice, rank)) = self.places.get(place as usize) {
+            let slice = usize::from(*slice);
+            return (slice, period * self.quotas[slice] + u64::from(*rank));
+        }
+        place -= places;
+        for (slice, parts) in &self.rare {
+            let before = came(period, *parts);
+            if before == came(period + 1, *parts) {
+                continue;
+            }
+            if place == 0 {
+                return (*slice, before);
+            }
+            place -= 1;
+        }
+        // Not reached: a period has as many places as slices are due in it.
+        (0, 0)
+    }
+
     /// How often a slice is seen in so many sequences, as a share of its windows.
     pub fn epochs(&self, slice: usize, sequences: u64) -> f64 {
-        let share = self.quotas[slice] as f64 / self.places.len() as f64;
         match self.splits[slice].trained() {
             0 => 0.0,
-            trained => sequences as f64 * share / trained as f64,
+            trained => sequences as f64 * self.share(slice) / trained as f64,
         }
     }
 
     /// A slice's share of what is drawn.
     pub fn share(&self, slice: usize) -> f64 {
-        self.quotas[slice] as f64 / self.places.len() as f64
+        let part = |parts: u64| parts as f64 / (1u64 << PARTS) as f64;
+        let period = self.places.len() as f64 + self.rare.iter().map(|(_, parts)| part(*parts)).sum::<f64>();
+        let rare = self.rare.iter().find(|(own, _)| *own == slice).map(|(_, parts)| part(*parts));
+        rare.unwrap_or(self.quotas[slice] as f64) / period
     }
 }
 
@@ -179,11 +222,37 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_however_small_its_share_is_drawn_as_often_as_it_says() {
+        let rows = [(40_000, 0, 1.0), (3, 0, 1e-6), (5, 0, 7e-6), (9, 0, 1e-30)];
+        let mixed = order(9, &rows).unwrap();
+        let mut seen: Vec<Vec<u64>> = vec![Vec::new(); 4];
+        for number in 0..4_000_000 {
+            let (slice, window) = mixed.sequence(number);
+            seen[slice].push(window);
+        }
+        let counts: Vec<usize> = seen.iter().map(Vec::len).collect();
+        assert!((3..=4).contains(&counts[1]) && (27..=28).contains(&counts[2]) && counts[3] == 0, "{counts:?}");
+        assert_eq!(counts.iter().sum::<usize>(), 4_000_000);
+        // An epoch of each is every window once.
+        for (windows, (count, _, _)) in seen.iter().zip(&rows[..3]) {
+            for epoch in windows.chunks_exact(*count as usize) {
+                assert_eq!(epoch.iter().collect::<BTreeSet<_>>().len() as u64, *count);
+            }
+        }
+        assert!((mixed.share(2) / 7e-6 - 1.0).abs() < 1e-4 && mixed.share(3) < 1e-20);
+        assert!((mixed.epochs(1, 4_000_000) - 4.0 / 3.0).abs() < 1e-3);
+        // Far on, where a run of all the world's tokens would be, it is soon found, and what is common comes as without.
+        assert_eq!(mixed.sequence(u64::MAX >> 4).0, 0);
+        let alone = order(9, &rows[..1]).unwrap();
+        assert!((0..65_535).all(|number| alone.sequence(number) == mixed.sequence(number)));
+    }
+
+    #[test]
     fn what_cannot_be_drawn_is_refused() {
         for (rows, words) in [
             (vec![(10, 0, 0.0)], "no slice"),
             (vec![(10, 10, 1.0)], "too few tokens"),
-            (vec![(10, 0, 1.0), (10, 0, 1e-9)], "share"),
+            (vec![(10, 0, 1.0), (10, 10, 1e-9)], "too few tokens"),
             (vec![(10, 0, f64::NAN)], "no slice"),
         ] {
             assert!(order(0, &rows).unwrap_err().message.contains(words), "{words}");

@@ -89,6 +89,24 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
+fn a_slice_too_short_for_a_window_stops_no_run_that_does_not_ask_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = shards(folder.path(), &[&[50], &[7]], 1000);
+    let open = |rest: &str| {
+        let shards = format!(r#"{{"shards": {{"long": {:?}, "short": {:?}}}{rest}}}"#, paths[0], paths[1]);
+        Data::open(&spec(&shards), 1, 8, 1000)
+    };
+    for rest in ["", r#", "epochs": {"long": 2}"#] {
+        let data = open(rest).unwrap();
+        assert_eq!((data.order.share(0), data.order.share(1)), (1.0, 0.0));
+        assert!(data.sequences(0, 50).unwrap().slices.iter().all(|slice| *slice == 0));
+    }
+    for rest in [r#", "epochs": {"short": 1}"#, r#", "mixture": {"long": 1, "short": 1}"#] {
+        assert!(open(rest).unwrap_err().message.contains("slice `short` has too few tokens for one window"));
+    }
+}
+
+#[test]
 fn shards_of_any_writer_are_read() {
     let others = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/shards/others");
     let said: serde_json::Value =
