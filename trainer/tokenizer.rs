@@ -65,10 +65,12 @@ impl Tokenizer {
 /// Text that comes token by token, in whole characters.
 pub struct Stream<'t> {
     tokenizer: &'t Tokenizer,
-    /// All tokens so far, the prompt's first: what a token looks like can depend on those before it.
+    /// The last tokens, the prompt's first: what a token looks like can depend on the one before it.
     tokens: Vec<u32>,
-    /// The text that was given out, the prompt's first.
+    /// The text of these that was given out, the prompt's first.
     said: String,
+    /// How many of them came before the last time that the text had no character begun.
+    whole: usize,
 }
 
 impl<'t> Stream<'t> {
@@ -76,14 +78,31 @@ impl<'t> Stream<'t> {
     pub fn after(tokenizer: &'t Tokenizer, prompt: &[u32]) -> Stream<'t> {
         let whole = tokenizer.decode(prompt);
         let said = whole.trim_end_matches(UNKNOWN).to_owned();
-        Stream { tokenizer, tokens: prompt.to_vec(), said }
+        Stream { tokenizer, tokens: prompt.to_vec(), said, whole: 0 }
     }
 
     /// What a token adds: nothing while a character lacks bytes.
     pub fn push(&mut self, token: u32) -> String {
         self.tokens.push(token);
         let whole = self.tokenizer.decode(&self.tokens);
-        self.more(whole.trim_end_matches(UNKNOWN))
+        let text = whole.trim_end_matches(UNKNOWN);
+        let more = self.more(text);
+        if text.len() == whole.len() {
+            self.forget();
+        }
+        more
+    }
+
+    /// Forgets the tokens that what comes cannot depend on, so that a long text takes no longer for each of its
+    /// tokens than a short one.
+    fn forget(&mut self) {
+        let said = self.tokenizer.decode(&self.tokens[self.whole..]);
+        // Something must stand before what comes: some decoders leave out the first space of a text.
+        if !said.is_empty() {
+            self.tokens.drain(..self.whole);
+            self.said = said;
+            self.whole = self.tokens.len();
+        }
     }
 
     /// What is left, characters that lack bytes among it.
@@ -122,6 +141,47 @@ mod tests {
                 assert!(said.iter().all(|some| !some.contains(UNKNOWN)), "{said:?}");
                 assert_eq!(before + &said.concat(), tokenizer.decode(&tokens), "{prompt} of {tokens:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_long_text_takes_no_longer_for_a_token_than_a_short_one() {
+        let tokenizer = sample();
+        let tokens = tokenizer.encode(&"日本語 and naïve 🦙, ".repeat(50)).unwrap();
+        let mut stream = Stream::after(&tokenizer, &tokens[..100]);
+        for token in &tokens[100..] {
+            stream.push(*token);
+        }
+        assert!(tokens.len() > 500 && stream.tokens.len() < 20, "{} of {}", stream.tokens.len(), tokens.len());
+    }
+
+    #[test]
+    fn the_first_space_of_a_text_is_not_lost_where_tokens_before_it_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(TOKENIZER);
+        // A decoder as Llama's: words begin with a mark, bytes are tokens, and the text's first space is none.
+        let bytes = (0..=255u32).map(|byte| (format!("<0x{byte:02X}>"), byte));
+        let words = ["\u{2581}a", "b", "\u{2581}"].iter().zip(256..).map(|(word, id)| ((*word).to_owned(), id));
+        let vocabulary: std::collections::BTreeMap<String, u32> = bytes.chain(words).collect();
+        let json = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+            "pre_tokenizer": null, "post_processor": null,
+            "decoder": {"type": "Sequence", "decoders": [
+                {"type": "Replace", "pattern": {"String": "\u{2581}"}, "content": " "},
+                {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ]},
+            "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "byte_fallback": true},
+        });
+        std::fs::write(&path, json.to_string()).unwrap();
+        let tokenizer = Tokenizer::open(&path).unwrap();
+        let tokens = [256, 256, 257, 0xE6, 0x97, 0xA5, 999, 256, 258, 258, 256, 0xE6, 256, 257];
+        assert_eq!(tokenizer.decode(&tokens), "a ab日 a   a\u{fffd} ab");
+        for prompt in 0..tokens.len() {
+            let mut stream = Stream::after(&tokenizer, &tokens[..prompt]);
+            let before = stream.said.clone();
+            let mut said: Vec<String> = tokens[prompt..].iter().map(|token| stream.push(*token)).collect();
+            said.push(stream.end());
+            assert_eq!(before + &said.concat(), tokenizer.decode(&tokens), "{prompt}");
         }
     }
 
