@@ -192,7 +192,8 @@ impl Common {
 fn page(sections: &[Section]) -> String {
     let mut out =
         "# The keys of a run\n\nMade by `redpajama-train keys --markdown`. A run is a YAML file; `--set KEY=VALUE` \
-                   sets any of these keys (`--set optimizer.rate=1e-3`). A key that is not here is an error.\n"
+                   sets any of these keys (`--set optimizer.rate=1e-3`). A key that is not here is an error. Paths that are not absolute count \
+                   from the folder in which the command runs, wherever the file lies.\n"
             .to_owned();
     for section in sections {
         let title = if section.name.is_empty() { "The run" } else { &format!("`{}`", section.name) };

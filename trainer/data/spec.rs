@@ -19,7 +19,7 @@ pub struct DataSpec {
     #[schemars(extend("kind" = "path, list of paths or map of names to paths", "otherwise" = "none"))]
     pub from: Folders,
     /// Shards of one's own, by what they are to be called: `X.bin` with `X.idx` beside it, of any
-    /// writer.
+    /// writer. Where `X.mask` is there too, it has a byte for each token: 0 where it is no target.
     #[serde(default)]
     #[schemars(extend("kind" = "map of names to paths or lists of paths"))]
     pub shards: BTreeMap<String, Paths>,
