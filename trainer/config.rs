@@ -215,7 +215,13 @@ impl Config {
             let (size, heads) = (self.hidden_size, self.num_attention_heads);
             return Err(format!("hidden_size {size} does not divide into {heads} heads"));
         }
-        if !(0.0..=1.0).contains(&self.rotary_pct) || !self.turned().is_multiple_of(2) {
+        if !(0.0..=1.0).contains(&self.rotary_pct) {
+            return Err(format!(
+                "rotary_pct is {}: it is the share of a head that turns, from 0 to 1",
+                self.rotary_pct
+            ));
+        }
+        if !self.turned().is_multiple_of(2) {
             let turned = self.turned();
             return Err(format!(
                 "rotary_pct {}: {turned} numbers of a head would turn, not an even number",

@@ -148,7 +148,11 @@ pub fn tell(name: Option<&str>, markdown: bool) -> Result<String> {
         Some(name) => {
             let keys = all.iter().flat_map(|section| &section.keys).map(|key| key.path.as_str());
             let known: Vec<&str> = all.iter().map(|section| section.name.as_str()).chain(keys).collect();
+            // By its last word, where that says which one; then by what is written much alike.
+            let last = |path: &str| path.rsplit('.').next() == Some(name);
+            let same: Vec<String> = known.iter().filter(|path| last(path)).map(|path| format!("`{path}`")).collect();
             Err(Failure::usage(format!("no key `{name}`")).hint(match closest(name, &known) {
+                _ if !same.is_empty() => format!("did you mean {}?", same.join(" or ")),
                 Some(close) => format!("did you mean `{close}`?"),
                 None => "`redpajama-train keys` lists them all".to_owned(),
             }))
@@ -371,6 +375,10 @@ mod tests {
         assert!(
             tell(Some("optimiser.rate"), false).unwrap_err().to_string().contains("did you mean `optimizer.rate`?")
         );
+        for (word, meant) in [("rate", "`optimizer.rate`"), ("from", "`model.from` or `data.from`")] {
+            let failure = tell(Some(word), false).unwrap_err().to_string();
+            assert!(failure.contains(&format!("did you mean {meant}?")), "{failure}");
+        }
     }
 
     #[test]

@@ -185,12 +185,19 @@ pub fn check_bench(plan: &RunPlan, available: &Available) -> Result<()> {
     Err(Failure::configuration(message).hint(format!("{help}; `--overcommit` measures them all the same")))
 }
 
+/// All numbers that divide another, the least first.
+fn divisors(of: u64) -> Vec<u64> {
+    let low: Vec<u64> = (1..=of.isqrt()).filter(|by| of.is_multiple_of(*by)).collect();
+    let high = low.iter().rev().map(|by| of / by).filter(|by| *by > of.isqrt());
+    low.iter().copied().chain(high).collect()
+}
+
 /// What would fit: fewer sequences at once, shorter ones, or a smaller model.
 fn help(plan: &RunPlan, place: Place, available: &Available) -> String {
     let needs = |plan: &RunPlan| bytes(place.most(plan) as f64);
     let fits = |plan: &RunPlan| place.most(plan) <= available.bytes;
     let mut fewer = plan.clone();
-    for micro in (1..plan.micro).rev().filter(|micro| plan.batch.is_multiple_of(*micro)) {
+    for micro in divisors(plan.batch).into_iter().rev().filter(|micro| *micro < plan.micro) {
         fewer.micro = micro;
         // The same processes must have work.
         if fits(&fewer) && fewer.leaves().is_multiple_of(place.processes) {
@@ -319,8 +326,15 @@ mod tests {
 
     #[test]
     fn nothing_overflows() {
-        let text = "model: { from: pythia-12b, max_position_embeddings: 268435456 }\nbatch: 9000000000000000000\n\
-                    micro: 9000000000000000000\nsteps: 1";
+        let text = "model: { from: pythia-12b, max_position_embeddings: 268435456, hidden_size: 131072, num_attention_heads: 32 }\nbatch: 4096\n\
+                    micro: 4096\nsteps: 1";
         assert_eq!(Needs::of(&plan(text), 1).most(64, true), u64::MAX);
+        // Nor does it take long to say what would help.
+        let text = "model: pythia-14m\nsequence: 1\nbatch: 1099511627776\nmicro: 1099511627776\nsteps: 1";
+        let available = Available { bytes: 8 << 30, of: "this machine's 64.0 GiB".into() };
+        let place = Place { processes: 1, beside: 1, first: true };
+        let said = check(&plan(text), place, &available).unwrap_err().to_string();
+        assert!(said.contains("hint: `micro: "), "{said}");
+        assert_eq!(divisors(36), [1, 2, 3, 4, 6, 9, 12, 18, 36]);
     }
 }

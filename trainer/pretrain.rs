@@ -241,7 +241,10 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let mut learner = match found {
         Some(snapshot) => {
             if first {
-                say(&format!("going on after step {done}"));
+                match done >= plan.steps {
+                    true => say(&format!("all {} steps were done before: a larger `steps` goes on", plan.steps)),
+                    false => say(&format!("going on after step {done}")),
+                }
                 origin.changes(&snapshot.origin).iter().for_each(|change| say(&format!("         {change}")));
             }
             origin = origin.going_on(&snapshot.origin);
@@ -291,9 +294,12 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
         Some(store) if first => store.leave(),
         _ => Ok(()),
     };
-    ended?;
+    let last = ended?;
     saved?;
     left?;
+    if first && last == plan.steps {
+        say(&format!("done: {last} steps, in {}", output.join(checkpoint::CHECKPOINTS).display()));
+    }
     if signals.interrupt.load(Ordering::Relaxed) {
         return Err(Failure::new(Code::Interrupted, "interrupted")
             .hint("run the same command again: it goes on where it stopped, with the same bits"));
@@ -353,6 +359,7 @@ impl Writes {
     }
 }
 
+/// Learns the steps after `done`; gives the last that is.
 fn steps<D: Device<Scalar = f32>>(
     plan: &RunPlan,
     data: &Data,
@@ -361,7 +368,7 @@ fn steps<D: Device<Scalar = f32>>(
     origin: &Origin,
     signals: &Signals,
     writes: &mut Option<Writes>,
-) -> Result<()> {
+) -> Result<u64> {
     let begin = Instant::now();
     let mut due = false;
     for step in done + 1..=plan.steps {
@@ -421,10 +428,10 @@ fn steps<D: Device<Scalar = f32>>(
             if let Some(writes) = writes {
                 writes.progress.line(&format!("leaving after step {step}, whose checkpoint is being written"));
             }
-            break;
+            return Ok(step);
         }
     }
-    Ok(())
+    Ok(done.max(plan.steps))
 }
 
 /// Too many steps in a row were skipped. Where none has passed since the run went on from a checkpoint, its

@@ -159,6 +159,10 @@ impl Default for ScheduleSpec {
 impl ScheduleSpec {
     /// The share of the highest rate at a step, counted from 1, of so many.
     pub fn share(&self, step: u64, steps: u64) -> f64 {
+        if steps == 1 {
+            // The first is not the end of anything.
+            return 1.0;
+        }
         let rise = (self.warmup * steps as f64).round();
         let step = step as f64;
         if step < rise {
@@ -236,6 +240,10 @@ pub struct RunPlan {
     pub rate: f64,
 }
 
+/// Tokens of a step and of a run at most: far beyond what any needs, and nothing that is computed of them overflows.
+const MOST_STEP: u64 = 1 << 40;
+const MOST_RUN: u64 = 1 << 60;
+
 /// Gradients of a step are added as a tree with at most so many leaves; so many processes could share
 /// its work without another sum.
 const LEAVES: u64 = 8;
@@ -260,11 +268,19 @@ impl RunSpec {
             (None, Some(preset)) => preset.batch_tokens.div_ceil(time),
             (None, None) => return Err(missing("batch")),
         };
+        if batch.saturating_mul(time) > MOST_STEP {
+            return Err(wrong(format!("a step of {batch} sequences of {time} tokens is too large"))
+                .hint("take a `batch` that gives it at most 2^40 tokens"));
+        }
         let steps = match (self.steps, preset) {
             (Some(steps), _) => steps.get(),
             (None, Some(preset)) => preset.tokens.div_ceil(batch * time),
             (None, None) => return Err(missing("steps")),
         };
+        if steps.saturating_mul(batch * time) > MOST_RUN {
+            return Err(wrong(format!("{steps} steps of {} tokens are too many", batch * time))
+                .hint("take as many `steps` as give 2^60 tokens at most"));
+        }
         let rate = match (self.optimizer.rate, preset) {
             (Some(rate), _) => rate,
             (None, Some(preset)) => preset.rate,
@@ -324,6 +340,9 @@ mod tests {
         assert_eq!(plan("cosine"), [0.1, 0.5, 1.0, 0.55, 0.1]);
         assert_eq!(plan("linear"), [0.1, 0.5, 1.0, 0.55, 0.1]);
         assert_eq!(plan("constant"), [0.1, 0.5, 1.0, 1.0, 1.0]);
+        // A run of one step is no end of a fall.
+        let one = RunPlan { steps: 1, ..self::plan("model: pythia-14m").unwrap() };
+        assert_eq!(one.rate_at(1), one.rate);
     }
 
     #[test]
@@ -331,6 +350,11 @@ mod tests {
         for (text, words) in [
             ("model: pythia-14m\nsequence: 4096", "the model's longest is 2048"),
             ("model: pythia-14m\nbatch: 10\nmicro: 4", "no multiple"),
+            (
+                "model: pythia-14m\nbatch: 4611686018427387904",
+                "a step of 4611686018427387904 sequences of 2048 tokens is",
+            ),
+            ("model: pythia-14m\nsteps: 18446744073709551615", "steps of 2097152 tokens are too many"),
         ] {
             assert!(plan(text).unwrap_err().message.contains(words), "{text}");
         }

@@ -44,6 +44,9 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str, set: &[String]) -> Resu
     })
 }
 
+/// What the parser says first of `.inf` and `.nan` where it may not be.
+const NOT_FINITE: &str = "non-finite float";
+
 /// Reads YAML.
 pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
     let options = || serde_saphyr::options! { with_snippet: false };
@@ -51,6 +54,8 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T> {
         // Where the text is no YAML at all, that is what is wrong, not the value before it that it is read as.
         match serde_saphyr::from_str_with_options::<IgnoredAny>(text, options()) {
             Ok(_) => in_words(file, text, error.without_snippet()),
+            // It is YAML, of a number that no value of another type can hold.
+            Err(other) if other.to_string().starts_with(NOT_FINITE) => in_words(file, text, error.without_snippet()),
             Err(error) => malformed(file, text, error.without_snippet()),
         }
     })
@@ -142,6 +147,7 @@ fn friendly(words: &str) -> String {
         ("invalid u32", "expected a whole number from 0 to 4294967295"),
         ("expected mapping start", "expected a map of keys and values"),
         ("expected sequence start", "expected a list, such as [first, second]"),
+        (NOT_FINITE, "expected a finite number"),
         ("unexpected end of input", "the configuration is empty"),
         ("multiple YAML documents", "a second configuration begins here, and a file holds one"),
         ("comment intercepting", "a value that goes on after this comment: check how far the next line is indented"),
@@ -211,6 +217,10 @@ mod tests {
             ("model: pythia-14m\nmodel: pythia-31m\n", "`model` is there twice"),
             ("model: pythia-15m\n", "did you mean `pythia-14m`?"),
             ("model: pythia-14m\noptimizer: { beta1: 1.5 }\n", "1.5 is no share: it is from 0, below 1"),
+            ("model: pythia-14m\noptimizer: { rate: .inf }\n", "inf is no finite number: it is above 0"),
+            ("model: pythia-14m\noptimizer: { rate: -1 }\n", "-1 is too small: it is above 0"),
+            ("model: { from: pythia-14m, rotary_pct: 2 }\n", "rotary_pct is 2: it is the share of a head that turns"),
+            ("model: { from: pythia-14m, rotary_pct: 0.1 }\n", "3 numbers of a head would turn, not an even number"),
             ("model: pythia-14m\nschedule: { shape: square }\n", "known are: cosine, linear, constant"),
             ("model: { from: pythia-14m, layers: 2 }\n", "unknown key `layers`"),
             ("model: { from: pythia-14m, num_attention_heads: 3 }\n", "does not divide into 3 heads"),
@@ -257,6 +267,12 @@ mod tests {
         };
         let good = "model: pythia-14m\n";
         assert_eq!(said(good, &["seed=3", "steps=many"]), "error: --set steps=many: expected a whole number from 0");
+        assert_eq!(
+            said(good, &["optimizer.rate=.inf"]),
+            "error: --set optimizer.rate=.inf: inf is no finite number: it is above 0"
+        );
+        let infinite = said("model: pythia-14m\noptimizer: { rate: .inf }\n", &["seed=3"]);
+        assert!(infinite.contains("expected a finite number\n --> run.yaml:2:20"), "{infinite}");
         let unknown = "error: --set stps=3: unknown key `stps`\nhint: did you mean `steps`?";
         assert_eq!(said(good, &["stps=3"]), unknown);
         let file = said("model: pythia-14m\nsteps: many\n", &["seed=3"]);

@@ -27,6 +27,7 @@ fn within<'de, D: Deserializer<'de>>(
     if good(value) {
         return Ok(value);
     }
+    let wrong = if value.is_finite() { wrong } else { "is no finite number" };
     Err(D::Error::custom(format!("{value} {wrong}: it is {lies}")))
 }
 

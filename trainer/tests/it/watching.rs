@@ -109,7 +109,11 @@ fn on_a_terminal_of_80_columns_nothing_wraps_and_the_bar_goes_away() {
 fn in_a_log_a_step_is_one_line() {
     let place = Place::new();
     let (_, said) = place.fine("pretrain run.yaml --output run --set steps=3");
-    assert!(!said.contains('\u{1b}'), "{said}");
+    assert!(!said.contains('\u{1b}') && said.ends_with("\ndone: 3 steps, in run/checkpoints\n"), "{said}");
+    // Where there is nothing to do, that is said.
+    let (_, again) = place.fine("pretrain run.yaml --output run --set steps=3");
+    let words = "\nall 3 steps were done before: a larger `steps` goes on\n";
+    assert!(again.contains(words) && again.ends_with("\ndone: 3 steps, in run/checkpoints\n"), "{again}");
     let steps: Vec<&str> = said.lines().filter(|line| line.starts_with("step ")).collect();
     assert_eq!(steps.len(), 3, "{said}");
     for words in ["step 3/3  loss ", "  gradient ", " tokens/s  MFU ", " left  first ", "  second "] {
