@@ -14,8 +14,8 @@ use crate::report::{rounded, say};
 use crate::tokenizer::{Stream, TOKENIZER, Tokenizer};
 use crate::weights::{Weights, unit};
 
-/// Goes on with a text or with tokens; what comes is printed as it comes.
-pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+/// Goes on with a text or with tokens; what comes is printed as it comes, as long as `print` says that someone reads.
+pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<bool>) -> Result<()> {
     let tokenizer = args.prompt.as_ref().map(|_| tokenizer_of(args)).transpose()?;
     let (config, weights) = read(&args.model)?;
     let prompt = match (&args.prompt, &tokenizer) {
@@ -43,10 +43,13 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) 
         }
         None => text.extend(&prompt)?,
     };
-    let (since, mut all) = (Instant::now(), 0);
+    let (since, mut all, mut read) = (Instant::now(), 0, true);
     for sample in 0..args.samples {
+        if !read {
+            break;
+        }
         if args.samples > 1 && tokenizer.is_some() {
-            print(&format!("{}--- {} of {}\n", if sample > 0 { "\n" } else { "" }, sample + 1, args.samples))?;
+            read &= print(&format!("{}--- {} of {}\n", if sample > 0 { "\n" } else { "" }, sample + 1, args.samples))?;
         }
         let seed = args.seed.wrapping_add(u64::from(sample));
         let choice = Choice { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed };
@@ -59,18 +62,21 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<()>) 
                 break;
             }
             all += 1;
-            match &mut stream {
+            read &= match &mut stream {
                 Some(stream) => print(&stream.push(token))?,
                 None => print(&format!("{}{token}", if number > 0 { "," } else { "" }))?,
+            };
+            if !read {
+                break;
             }
             if number + 1 < tokens {
                 logits = text.extend(&[token])?;
             }
         }
         if let Some(stream) = &mut stream {
-            print(&stream.end())?;
+            read &= print(&stream.end())?;
         }
-        print("\n")?;
+        read &= print("\n")?;
     }
     let speed = f64::from(all) / since.elapsed().as_secs_f64().max(1e-9);
     say(&format!("{all} tokens after {}, {} tokens/s", prompt.len(), rounded(speed)));

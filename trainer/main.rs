@@ -11,7 +11,7 @@ use trainer::{commands, generate, keys, pretrain};
 
 fn main() -> ExitCode {
     let ended = match Cli::try_parse() {
-        Ok(cli) => run(&cli.command).and_then(|text| print(&text)),
+        Ok(cli) => run(&cli.command).and_then(|text| print(&text).map(drop)),
         // Help, or wrong usage: clap's own words, with exit code 2.
         Err(words) => {
             let _ = words.print();
@@ -44,13 +44,13 @@ fn run(command: &Command) -> Result<String> {
     }
 }
 
-fn print(text: &str) -> Result<()> {
+/// Prints; gives whether someone still reads.
+fn print(text: &str) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
         // A reader that has closed its end (`| head`) has what it wants.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::io("cannot write to", "standard output")(error))
-        }
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::io("cannot write to", "standard output")(error)),
     }
 }

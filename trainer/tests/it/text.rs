@@ -1,6 +1,7 @@
 //! Texts from models.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -78,4 +79,18 @@ fn a_text_goes_on_as_its_tokens_do() {
     assert_eq!(read(&place.path("run/tokenizer.json")), read(&place.path("u.json")));
     let said: serde_json::Value = serde_json::from_slice(&read(&place.path("imported/tokenizer_config.json"))).unwrap();
     assert_eq!((&said["eos_token"], &said["model_max_length"]), (&json!("<|endoftext|>"), &json!(32)));
+}
+
+#[test]
+fn without_a_reader_nothing_more_is_generated() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run --set steps=1");
+    let mut command = place.command("generate run --ids 1 --tokens 20 --samples 10000 --temperature 1");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // As `head -0` does.
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    let said = text(&ended.stderr);
+    let tokens: u32 = said.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(ended.status.success() && tokens < 10_000, "{said}");
 }
