@@ -93,26 +93,42 @@ pub fn chart(runs: &[Run]) -> Picture {
     let legend = legend(&mut picture, runs);
     let place = (LEFT, legend + 40.0, WIDTH - LEFT - RIGHT, if slices.is_empty() { 430.0 } else { 320.0 });
     let all: Vec<(Colour, &Curves)> = colours().zip(runs).map(|(colour, run)| (colour, &run.all)).collect();
-    let field = draw(&mut picture, place, most, (if slices.is_empty() { "loss" } else { "loss of all tokens" }, &all));
+    let fields: Vec<Vec<(Colour, &Curves)>> = slices.iter().map(|slice| of_slice(runs, slice)).collect();
+    // Fields that are seen together are drawn alike.
+    let bounds: Vec<(f64, f64)> = fields.iter().chain([&all]).filter_map(|curves| bounds(curves)).collect();
+    let powers =
+        bounds.iter().any(|(low, high)| Scale::is_steep(*low, *high)) && bounds.iter().all(|(low, _)| *low > 0.0);
+    let title = if slices.is_empty() { "loss" } else { "loss of all tokens" };
+    let field = draw(&mut picture, place, (most, powers), (title, &all));
     for (colour, run) in colours().zip(runs) {
         skipped(&mut picture, &field, run, colour);
     }
     let columns = if slices.len() == 4 { 2 } else { slices.len().min(3) };
     let mut bottom = field.bottom();
-    for (row, some) in slices.chunks(columns.max(1)).enumerate() {
+    let drawn: Vec<(&str, &Vec<(Colour, &Curves)>)> = slices.iter().copied().zip(&fields).collect();
+    for (row, some) in drawn.chunks(columns.max(1)).enumerate() {
         let each = (WIDTH - LEFT - RIGHT - BESIDE * (columns - 1) as f64) / columns as f64;
         let top = field.bottom() + BETWEEN + (180.0 + BETWEEN) * row as f64;
-        for (column, slice) in some.iter().enumerate() {
-            let own: Vec<(Colour, &Curves)> = colours()
-                .zip(runs)
-                .filter_map(|(colour, run)| Some((colour, &run.slices.iter().find(|(name, _)| name == slice)?.1)))
-                .collect();
+        for (column, (slice, own)) in some.iter().enumerate() {
             let place = (LEFT + (each + BESIDE) * column as f64, top, each, 180.0);
-            bottom = draw(&mut picture, place, most, (slice, &own)).bottom();
+            bottom = draw(&mut picture, place, (most, powers), (slice, own)).bottom();
         }
     }
     picture.height = bottom + 50.0;
     picture
+}
+
+/// The curves of a slice, of all runs that have it.
+fn of_slice<'r>(runs: &'r [Run], slice: &str) -> Vec<(Colour, &'r Curves)> {
+    let own = |run: &'r Run| run.slices.iter().find(|(name, _)| name == slice).map(|(_, curves)| curves);
+    colours().zip(runs).filter_map(|(colour, run)| Some((colour, own(run)?))).collect()
+}
+
+/// The lowest and the highest loss, if there is any.
+fn bounds(curves: &[(Colour, &Curves)]) -> Option<(f64, f64)> {
+    let losses = curves.iter().flat_map(|(_, own)| own.learned.iter().chain(&own.held)).map(|point| point.1);
+    let (low, high) = losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), l| (low.min(l), high.max(l)));
+    (low <= high).then_some((low, high))
 }
 
 fn colours() -> impl Iterator<Item = Colour> {
@@ -181,14 +197,16 @@ fn sharp(value: f64) -> f64 {
 fn draw(
     picture: &mut Picture,
     (left, top, wide, high): (f64, f64, f64, f64),
-    tokens: f64,
+    (tokens, powers): (f64, bool),
     (title, curves): (&str, &[(Colour, &Curves)]),
 ) -> Field {
-    let losses = || curves.iter().flat_map(|(_, own)| own.learned.iter().chain(&own.held)).map(|point| point.1);
-    let (low, most) = losses().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, most), l| (low.min(l), most.max(l)));
-    let (low, most) = if low <= most { (low, most) } else { (0.0, 1.0) };
     let across = Scale::up_to(tokens, libm::floor(wide / 80.0));
-    let up = Scale::around(low, most, libm::floor(high / 30.0));
+    let steps = libm::floor(high / 30.0);
+    let up = match bounds(curves) {
+        Some((low, most)) if powers => Scale::powers(low, most, steps),
+        Some((low, most)) => Scale::around(low, most, steps),
+        None => Scale::around(0.0, 1.0, steps),
+    };
     let field = Field { left, top, width: wide, height: high, across, up };
     let (right, bottom) = (left + wide, field.bottom());
     for (tick, words) in field.up.ticks() {
@@ -202,11 +220,27 @@ fn draw(
         picture.text((x, bottom + 18.0), Anchor::Middle, words, FAINT);
     }
     picture.line(vec![(sharp(left), top), (sharp(left), sharp(bottom)), (right, sharp(bottom))], AXIS, 1.0);
-    let powers = if field.up.powers { ", logarithmic" } else { "" };
     let at = (left, top - 12.0);
-    picture.shapes.push(Shape::Text { at, anchor: Anchor::Start, text: title.to_owned(), colour: INK, bold: true });
-    let units = format!("nats per token{powers}");
-    picture.text((left + width(title) + 14.0, top - 12.0), Anchor::Start, units, FAINT);
+    // What is too long for the field ends in dots, and has no room for units behind it.
+    let whole = width(title) <= wide;
+    let cut: String = title
+        .chars()
+        .scan(width(".."), |so_far, letter| {
+            *so_far += width(&letter.to_string());
+            (*so_far <= wide).then_some(letter)
+        })
+        .collect();
+    let text = if whole { title.to_owned() } else { cut + ".." };
+    let behind = left + width(&text) + 14.0;
+    picture.shapes.push(Shape::Text { at, anchor: Anchor::Start, text, colour: INK, bold: true });
+    let units: &[&str] = if field.up.powers {
+        &["nats per token, logarithmic", "nats, logarithmic", "logarithmic"]
+    } else {
+        &["nats per token", "nats"]
+    };
+    if let Some(units) = units.iter().find(|units| behind + width(units) <= right) {
+        picture.text((behind, top - 12.0), Anchor::Start, *units, FAINT);
+    }
     picture.text(((left + right) / 2.0, bottom + 36.0), Anchor::Middle, "tokens trained on", FAINT);
     for (colour, own) in curves {
         // What is held out stands out of the noise of what is learned.

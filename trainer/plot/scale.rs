@@ -22,11 +22,13 @@ impl Scale {
         Scale { low: 0.0, high, powers: false, ticks: ticks.map(|tick| (tick, short(tick, step))).collect() }
     }
 
+    /// Whether what lies between two values is told by powers of ten alone.
+    pub fn is_steep(low: f64, high: f64) -> bool {
+        low > 0.0 && high > STEEP * low
+    }
+
     /// From one round number to another around two values, with so many steps at most.
     pub fn around(low: f64, high: f64, most: f64) -> Scale {
-        if low > 0.0 && high > STEEP * low {
-            return Scale::powers(low, high, most);
-        }
         // A curve that is flat is in the middle.
         let (middle, least) = (low / 2.0 + high / 2.0, 5e-3 * high.abs().max(1.0));
         let (low, high) = (low.min(middle - least), high.max(middle + least));
@@ -39,8 +41,10 @@ impl Scale {
         Scale { low: first * step, high: (first + f64::from(count)) * step, powers: false, ticks }
     }
 
-    /// The same where values are far apart: 1, 2, 5, 10 or powers of ten alone.
-    fn powers(low: f64, high: f64, most: f64) -> Scale {
+    /// The same by ratios, of values above 0: 1, 2, 5, 10 or powers of ten alone.
+    pub fn powers(low: f64, high: f64, most: f64) -> Scale {
+        // A curve that is flat is in the middle.
+        let (low, high) = if high < 1.01 * low { (low / 1.01, high * 1.01) } else { (low, high) };
         let (first, last) = (libm::floor(libm::log10(low)) as i32, libm::ceil(libm::log10(high)) as i32);
         let power = |exponent: i32| libm::pow(10.0, f64::from(exponent));
         let all: Vec<f64> = (first..=last).flat_map(|at| [1.0, 2.0, 5.0].map(|by| by * power(at))).collect();
@@ -112,9 +116,21 @@ mod tests {
             (2.0, 3e38, "1 | 100 k | 10 B | 1e15 | 1e20 | 1e25 | 1e30 | 1e35"),
             (-4.0, 900.0, "-200 | 0 | 200 | 400 | 600 | 800 | 1.0 k"),
         ] {
-            let scale = Scale::around(low, high, 8.0);
+            let steep = Scale::is_steep(low, high);
+            let scale = if steep { Scale::powers(low, high, 8.0) } else { Scale::around(low, high, 8.0) };
             assert_eq!(words(&scale), ticks, "{low} {high}");
             assert!(scale.share(low) > -1e-6 && scale.share(high) < 1.0 + 1e-6, "{low} {high}");
+        }
+        // Beside one that needs powers of ten, others have them too.
+        for (low, high, ticks) in [
+            (2.3, 6.9, "2 | 5 | 10"),
+            (3.0, 3.0, "2 | 5"),
+            (2.0, 2.0, "1 | 2 | 5"),
+            (0.01, 0.01, "0.005 | 0.01 | 0.02"),
+        ] {
+            let scale = Scale::powers(low, high, 8.0);
+            assert_eq!(words(&scale), ticks, "{low} {high}");
+            assert!(scale.share(low) > 0.0 && scale.share(high) < 1.0, "{low} {high}");
         }
         assert_eq!(words(&Scale::up_to(307_200.0, 6.0)), "0 | 100 k | 200 k | 300 k");
         assert_eq!(words(&Scale::up_to(2e6, 6.0)), "0 | 500 k | 1.0 M | 1.5 M | 2.0 M");

@@ -164,6 +164,42 @@ fn losses_that_explode_leave_the_others_to_be_seen() {
 }
 
 #[test]
+fn fields_beside_each_other_are_drawn_alike_and_their_titles_fit() {
+    let (_folder, paths) = runs(&[("run", &[])]);
+    let long = "a_slice_whose_name_is_longer_than_its_field_is_wide";
+    let mut lines = String::new();
+    for step in 1..=20u32 {
+        // One falls to nearly nothing, which takes powers of ten; the others stay near 3.
+        let (falls, stays) = (6.0 / f64::from(step * step), 3.0 - f64::from(step) / 100.0);
+        let _ = writeln!(
+            lines,
+            r#"{{"loss": 3, "tokens": {}, "skipped": null, "slices": {{"arxiv": {falls}, "common_crawl": {stays}, "{long}": {stays}}}}}"#,
+            step * 1000
+        );
+    }
+    std::fs::write(paths[0].join(crate::report::METRICS), lines).unwrap();
+    let runs = [curves::read(&paths[0]).unwrap()];
+    let picture = chart::chart(&runs);
+    let texts: Vec<(f64, &str, bool)> = picture
+        .shapes
+        .iter()
+        .filter_map(|shape| match shape {
+            picture::Shape::Text { at, anchor: picture::Anchor::Start, text, bold, .. } => {
+                Some((at.0, text.as_str(), *bold))
+            }
+            _ => None,
+        })
+        .collect();
+    for (left, words, _) in &texts {
+        assert!(left + picture::width(words) <= picture.width - 28.0, "{words}");
+    }
+    let units: Vec<&str> = texts.windows(2).filter(|pair| pair[0].2).map(|pair| pair[1].1).collect();
+    assert_eq!(units[..3], ["nats per token, logarithmic", "nats per token, logarithmic", "nats, logarithmic"]);
+    assert!(texts.iter().any(|(_, words, bold)| *bold && words.starts_with("a_slice_whose") && words.ends_with("..")));
+    assert!(!svg(&paths).contains("NaN"));
+}
+
+#[test]
 fn endings_say_what_is_written() {
     for (name, form) in [("a.svg", Some(Form::Svg)), ("b/c.PNG", Some(Form::Png)), ("a.jpg", None), ("png", None)] {
         assert_eq!(Form::of(Path::new(name)), form, "{name}");
