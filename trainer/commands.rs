@@ -15,6 +15,7 @@ use crate::device::Precision;
 use crate::evaluate::{Way, evaluate, noted};
 use crate::failure::{Failure, Result};
 use crate::folder::{self, Export};
+use crate::launcher::World;
 use crate::learner::Learner;
 use crate::libraries;
 use crate::memory::{self, Needs, Place};
@@ -133,9 +134,16 @@ pub fn export(args: &ExportArgs) -> Result<()> {
 pub fn plan(args: &PretrainArgs) -> Result<String> {
     let plan = plan_of(args.config("plan")?, &args.set)?;
     let config = &plan.spec.model.config;
-    let processes = args.processes.unwrap_or(1);
-    check_processes(&plan, usize::from(processes))?;
-    let place = Place { processes: u64::from(processes), beside: u64::from(processes), first: true };
+    let place = match World::from_environment(&|name: &str| std::env::var(name).ok(), args.processes.is_some())? {
+        Some(World { size, beside, with_first, .. }) => {
+            Place { processes: size as u64, beside: beside as u64, first: with_first }
+        }
+        None => {
+            let own = u64::from(args.processes.unwrap_or(1));
+            Place { processes: own, beside: own, first: true }
+        }
+    };
+    check_processes(&plan, place.processes as usize)?;
     let needs = Needs::of(&plan, place.processes);
     let row = |name: &str, value: u64| format!("{name:<14}{:>12}", bytes(value as f64));
     let mut text = String::new();
@@ -152,8 +160,13 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
             text += &format!("{}\n", row(name, value));
         }
     }
-    let many = if processes > 1 { format!("of {processes} processes, ") } else { String::new() };
-    text += &format!("{}, {many}while a checkpoint is written\n", row("at most", needs.most(place.beside, true)));
+    let many = match place {
+        Place { processes: 1, .. } => String::new(),
+        Place { processes, beside, .. } if processes == beside => format!(", of {processes} processes"),
+        Place { processes, beside, .. } => format!(", of {beside} of {processes} processes, those of this machine"),
+    };
+    let written = if place.first { ", while a checkpoint is written" } else { "" };
+    text += &format!("{}{many}{written}\n", row("at most", needs.most(place.beside, place.first)));
     if let Some(available) = memory::available(Path::new("/")) {
         text += &format!("{}, of {}\n", row("available", available.bytes), available.of);
         if let Err(failure) = memory::check(&plan, place, &available) {

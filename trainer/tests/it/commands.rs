@@ -349,6 +349,13 @@ fn what_it_would_take_is_told() {
     };
     assert!((moments("") / moments(" --processes 4") - 4.0).abs() < 0.1);
     place.fails("plan run.yaml --processes 3", 64, "3 processes");
+    // A launcher is asked as `pretrain` asks it: of four processes two are here, and not the first that writes.
+    let mut launched = place.command("plan run.yaml");
+    launched.envs([("RANK", "2"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")]);
+    let told = text(&launched.env("MASTER_ADDR", "first.example").output().unwrap().stdout);
+    assert!(told.contains(", of 2 of 4 processes, those of this machine\n") && told.contains("exchange"), "{told}");
+    let (told, _) = place.fine("plan run.yaml --processes 4");
+    assert!(told.contains(", of 4 processes, while a checkpoint is written\n"), "{told}");
     let (told, _) = place.fine("plan run.yaml --set peak_flops=9.89e14");
     assert!(told.contains("989.00 TFLOP/s (given by `peak_flops`)"), "{told}");
     let (told, _) = place.fine("doctor");
