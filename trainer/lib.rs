@@ -9,6 +9,7 @@ pub mod cli;
 pub mod comm;
 pub mod commands;
 pub mod config;
+pub mod cores;
 pub mod cpu;
 pub mod data;
 pub mod device;

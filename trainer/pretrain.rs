@@ -10,6 +10,7 @@ use corpus::store::Store;
 
 use crate::checkpoint::{self, Snapshot, Standing};
 use crate::comm::{Comm, Door, Solo, Tcp};
+use crate::cores;
 use crate::cpu::{Cpu, Float};
 use crate::data::{self, Data, Known, Reader, Which};
 use crate::device::{Device, Precision};
@@ -43,7 +44,8 @@ pub struct PretrainArgs {
     /// Where to write [default: `runs/` and the configuration's name]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// How many threads compute [default: all cores]. The result does not depend on it
+    /// How many threads compute [default: all cores, divided by the processes that may use them]. The
+    /// result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Start so many processes on this machine, which share each step's work: a power of two. The
@@ -168,18 +170,18 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
         (Some(world), _) => {
             let (processes, beside) = (world.size as u64, world.beside as u64);
             fits(Place { processes, beside, first: world.with_first })?;
-            process(args, &plan, Box::new(Tcp::connect(&world, None)?), 1)
+            process(args, &plan, Box::new(Tcp::connect(&world, None)?))
         }
         (None, 1) => {
             fits(Place { processes: 1, beside: 1, first: true })?;
-            process(args, &plan, Box::new(Solo), 1)
+            process(args, &plan, Box::new(Solo))
         }
         (None, size) => {
             // Found out here, not by every one of them.
             check_processes(&plan, usize::from(size))?;
             fits(Place { processes: u64::from(size), beside: u64::from(size), first: true })?;
             let (mut others, world, door) = Others::start(size)?;
-            let ended = Tcp::connect(&world, Some(door)).and_then(|comm| process(args, &plan, Box::new(comm), size));
+            let ended = Tcp::connect(&world, Some(door)).and_then(|comm| process(args, &plan, Box::new(comm)));
             others.end(ended.is_err());
             ended
         }
@@ -195,8 +197,8 @@ pub fn check_processes(plan: &RunPlan, size: usize) -> Result<()> {
         .hint("the largest power of two that divides `batch` / `micro`, at most 8, is how many can share it"))
 }
 
-/// One process of a run; `beside` so many share this machine.
-fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16) -> Result<()> {
+/// One process of a run.
+fn process(args: &PretrainArgs, plan: &RunPlan, mut comm: Box<dyn Comm>) -> Result<()> {
     let output = match &args.output {
         Some(output) => output.clone(),
         None => {
@@ -209,9 +211,8 @@ fn process(args: &PretrainArgs, plan: &RunPlan, comm: Box<dyn Comm>, beside: u16
     let tokenizer = tokenizer_of(plan);
     let data = reader(plan, tokenizer.as_deref())?.train(plan)?;
     let tokenizer = tokenizer.as_deref().map(Tokenizer::open).transpose()?;
-    let all = std::thread::available_parallelism().map_or(1, usize::from) as u16;
-    let beside = args.processes.unwrap_or(beside);
-    let device = cpu::<f32>(args.threads.or(Some((all / beside).max(1))), plan.spec.precision)?;
+    let share = cores::share(comm.as_mut())?;
+    let device = cpu::<f32>(args.threads.or(u16::try_from(share).ok()), plan.spec.precision)?;
     let signals = Signals::listen()?;
     if args.verify_data && first {
         let (files, bytes) = data::verify(&plan.spec.data)?;

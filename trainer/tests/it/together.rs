@@ -75,3 +75,14 @@ fn processes_of_a_command_are_its_own_in_the_script_of_a_job() {
     let said = text(&step.stderr);
     assert!(said.contains("this is process 0 of 4 already") && said.contains("leave `--processes` away"), "{said}");
 }
+
+#[test]
+fn processes_of_one_machine_share_its_cores() {
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let start = |rank| launched(&place, rank, port, "pretrain run.yaml --output two --set steps=1").spawn().unwrap();
+    let outputs = ended(vec![start(0), start(1)]);
+    let own = (std::thread::available_parallelism().unwrap().get() / 2).max(1);
+    let said = text(&outputs[0].stderr);
+    assert!(said.contains(&format!("cpu, {own} threads, f32, 2 processes")), "{said}");
+}
