@@ -3,6 +3,7 @@
 //! Processes that learn together hold all weights each, and each a part of the moments: it updates the
 //! weights of that part and gives them to the others.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::comm::Comm;
@@ -11,6 +12,7 @@ use crate::data::Sequences;
 use crate::device::{AdamStep, Device, Precision};
 use crate::failure::{Code, Failure, Result};
 use crate::model::{Activations, Batch, Model};
+use crate::origin;
 pub use crate::past::{Past, Skip};
 use crate::precision::LossScale;
 use crate::spec::RunPlan;
@@ -110,13 +112,20 @@ impl<'d, D: Device> Learner<'d, D> {
         &self.model
     }
 
-    /// Whether all processes say the same; an error if one does not.
-    pub fn agree(&mut self, said: &[u8]) -> Result<()> {
-        let all = self.comm.gather(said)?;
-        match all.iter().position(|other| other != said) {
+    /// Whether all processes say the same as the first, by name; an error with what one says otherwise.
+    pub fn agree(&mut self, own: &BTreeMap<String, String>) -> Result<()> {
+        let written = |error| Failure::new(Code::Failed, format!("cannot tell the other processes: {error}"));
+        let all = self.comm.gather(&serde_json::to_vec(own).map_err(written)?)?;
+        let all: Vec<BTreeMap<String, String>> =
+            all.iter().map(|said| serde_json::from_slice(said).unwrap_or_default()).collect();
+        let differ = |(other, said)| Some((other, origin::apart(&all[0], said)?));
+        match all.iter().enumerate().find_map(differ) {
             None => Ok(()),
-            Some(other) => Err(Failure::new(Code::Configuration, format!("process {other} trains something else"))
-                .hint("give all processes the same configuration, data and output folder")),
+            Some((other, words)) => {
+                let message = format!("process {other} trains something else than process 0: {words}");
+                Err(Failure::configuration(message)
+                    .hint("give all processes the same configuration, data and output folder"))
+            }
         }
     }
 

@@ -256,14 +256,35 @@ impl Origin {
         Digest::of_value(&(&self.must, catalogs, shards, self.tokenizer.as_ref().map(|own| own.digest)))
     }
 
-    /// All that processes that share a run must agree on: where they found it is their own affair.
-    pub fn said(&self) -> String {
-        let start = match &self.start {
-            Some(StartOf::Folder(_, digest)) => format!("{digest:?}"),
-            _ => String::new(),
-        };
-        let listed: Vec<Digest> = self.listed.values().map(Loose::digest).collect();
-        format!("{} {listed:?} {start} {:?}", self.digest(), self.may)
+    /// All that processes that share a run must agree on, by name: what the run is made of, and what decides when they
+    /// speak to each other. Where they found it is their own affair. `done` is the step of the checkpoint that it
+    /// goes on from.
+    pub fn said(&self, plan: &RunPlan, done: u64) -> Result<BTreeMap<String, String>> {
+        let mut all = flat(&json!({
+            "checkpoint": written(&plan.spec.checkpoint)?,
+            "eval_every": plan.spec.eval_every,
+        }));
+        all.extend(self.must.clone());
+        all.extend(self.may.clone());
+        let mut all: BTreeMap<String, String> =
+            all.into_iter().map(|(key, value)| (format!("`{key}`"), value)).collect();
+        for catalog in &self.catalogs {
+            all.insert(format!("the catalog `{}`", catalog.name), catalog.digest.short());
+        }
+        for (name, shards) in self.shards.iter().chain(&self.listed) {
+            all.insert(format!("what the shards of `{name}` hold"), shards.digest().short());
+        }
+        if let Some(tokenizer) = &self.tokenizer {
+            all.insert("the tokenizer".to_owned(), format!("{} ({})", tokenizer.digest.short(), tokenizer.name));
+        }
+        // Whoever goes on needs the first weights no more.
+        if let (0, Some(StartOf::Folder(_, digest))) = (done, &self.start) {
+            let digest = digest.map_or("none".to_owned(), |digest| digest.short());
+            all.insert("what the folder of `start` holds".to_owned(), digest);
+        }
+        all.insert("the step of its checkpoint".to_owned(), done.to_string());
+        all.insert("the version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        Ok(all)
     }
 
     /// Refuses a checkpoint that is of another run, and says of what; `was` is nothing for one of format 1.
@@ -372,6 +393,21 @@ impl Origin {
 }
 
 /// Which keys have changed, and how.
+/// How what another process says differs from this, if it does.
+pub fn apart(own: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Option<String> {
+    let said = |value: Option<&String>| value.map_or("not set", String::as_str).to_owned();
+    let names: BTreeSet<&String> = own.keys().chain(other.keys()).collect();
+    let differ = names.into_iter().filter(|name| own.get(*name) != other.get(*name));
+    let mut all: Vec<String> =
+        differ.map(|name| format!("{name} is {}, not {}", said(other.get(name)), said(own.get(name)))).collect();
+    let more = all.len().saturating_sub(TOLD);
+    all.truncate(TOLD);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 fn keys(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let mut all = Vec::new();
     let names: BTreeSet<&String> = was.keys().chain(now.keys()).collect();

@@ -238,7 +238,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, mut comm: Box<dyn Comm>) -> Resu
     let done = found.as_ref().map_or(0, |snapshot| snapshot.step);
     let untried = found.as_ref().is_some_and(|snapshot| snapshot.standing == Standing::Untried);
     let model = Model::new(&device, config);
-    let said = format!("{done} {}", origin.said());
+    let said = origin.said(plan, done)?;
     let mut learner = match found {
         Some(snapshot) => {
             if first {
@@ -265,7 +265,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, mut comm: Box<dyn Comm>) -> Resu
             Learner::new(model, &weights, plan, comm)?
         }
     };
-    learner.agree(said.as_bytes())?;
+    learner.agree(&said)?;
     // What is refused changes nothing: from here on it is this run's.
     if first && let Some(tokenizer) = &tokenizer {
         keep(tokenizer, &store)?;

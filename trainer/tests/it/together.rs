@@ -86,3 +86,33 @@ fn processes_of_one_machine_share_its_cores() {
     let said = text(&outputs[0].stderr);
     assert!(said.contains(&format!("cpu, {own} threads, f32, 2 processes")), "{said}");
 }
+
+#[test]
+fn what_they_do_not_agree_on_is_named() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output former --set steps=4");
+    place.fine("pretrain run.yaml --output other --set steps=4 --set seed=7");
+    place.fine("export former --output start");
+    place.fine("export other --output another");
+    for (first, second, words) in [
+        ("--set checkpoint.every=10", "--set checkpoint.every=7", "`checkpoint.every` is 7, not 10"),
+        ("", "--set eval_every=3 --set checkpoint.bad=true", "`checkpoint.bad` is true, not false; `eval_every` is 3"),
+        ("--set guard.abort=5", "", "`guard.abort` is 10, not 5"),
+        ("", "--set data.validation=4 --set seed=3", "`data.validation` is 4, not 8; `seed` is 3, not "),
+        ("--set start=start", "--set start=another", "what the folder of `start` holds is "),
+        ("", "--set start=another", "what the folder of `start` holds is "),
+        ("", "--output former", "the step of its checkpoint is 4, not 0"),
+    ] {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let start = |rank, own: &str| {
+            let output = if own.contains("--output") { "" } else { " --output two" };
+            let arguments = format!("pretrain run.yaml --threads 1 --set steps=4 {own}{output}");
+            launched(&place, rank, port, &arguments).spawn().unwrap()
+        };
+        for output in ended(vec![start(0, first), start(1, second)]) {
+            let said = text(&output.stderr);
+            let words = format!("process 1 trains something else than process 0: {words}");
+            assert!(output.status.code() == Some(64) && said.contains(&words), "{words}: {said}");
+        }
+    }
+}
