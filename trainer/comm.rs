@@ -3,11 +3,13 @@
 //! Every process reads the same batches and computes some leaves of the tree of gradients; sums of two
 //! subtrees are made by pairs, lower rank first, so that the tree and its bits are those of one process.
 
+mod beats;
 mod door;
 mod meeting;
 mod tcp;
 
 use crate::failure::Result;
+pub use beats::Beats;
 pub use door::Door;
 pub use tcp::Tcp;
 
@@ -19,6 +21,12 @@ pub trait Comm {
     fn size(&self) -> usize;
     /// Gives own bytes to one other and takes its own.
     fn swap(&mut self, other: usize, own: &[u8]) -> Result<Vec<u8>>;
+
+    /// Lets the others know that this process is at work, until what it gives is dropped: they wait for it no longer
+    /// than an hour otherwise. It may not say anything else meanwhile.
+    fn beats(&self) -> Beats {
+        Beats::default()
+    }
 
     /// Everyone's bytes, by rank.
     fn gather(&mut self, own: &[u8]) -> Result<Vec<Vec<u8>>> {

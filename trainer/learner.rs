@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::comm::Comm;
+use crate::comm::{Beats, Comm};
 use crate::cpu::Float;
 use crate::data::Sequences;
 use crate::device::{AdamStep, Device, Precision};
@@ -127,6 +127,12 @@ impl<'d, D: Device> Learner<'d, D> {
                     .hint("give all processes the same configuration, data and output folder"))
             }
         }
+    }
+
+    /// Lets the other processes know that this one is at work, until what it gives is dropped. No step may be made,
+    /// nor anything be asked of the others, meanwhile.
+    pub fn beats(&self) -> Beats {
+        self.comm.beats()
     }
 
     /// Both moments of all weights, for a checkpoint: all processes ask for them at once, and the first has

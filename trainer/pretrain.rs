@@ -199,6 +199,9 @@ pub fn check_processes(plan: &RunPlan, size: usize) -> Result<()> {
 
 /// One process of a run.
 fn process(args: &PretrainArgs, plan: &RunPlan, mut comm: Box<dyn Comm>) -> Result<()> {
+    let share = cores::share(comm.as_mut())?;
+    // What is read and checked before the first step may take hours.
+    let beats = comm.beats();
     let output = match &args.output {
         Some(output) => output.clone(),
         None => {
@@ -211,7 +214,6 @@ fn process(args: &PretrainArgs, plan: &RunPlan, mut comm: Box<dyn Comm>) -> Resu
     let tokenizer = tokenizer_of(plan);
     let data = reader(plan, tokenizer.as_deref())?.train(plan)?;
     let tokenizer = tokenizer.as_deref().map(Tokenizer::open).transpose()?;
-    let share = cores::share(comm.as_mut())?;
     let device = cpu::<f32>(args.threads.or(u16::try_from(share).ok()), plan.spec.precision)?;
     let signals = Signals::listen()?;
     if args.verify_data && first {
@@ -265,6 +267,7 @@ fn process(args: &PretrainArgs, plan: &RunPlan, mut comm: Box<dyn Comm>) -> Resu
             Learner::new(model, &weights, plan, comm)?
         }
     };
+    drop(beats);
     learner.agree(&said)?;
     // What is refused changes nothing: from here on it is this run's.
     if first && let Some(tokenizer) = &tokenizer {
@@ -397,9 +400,11 @@ fn steps<D: Device<Scalar = f32>>(
             && data.splits.iter().any(|split| split.held > 0)
             && let Some(writes) = writes
         {
+            let beats = learner.beats();
             let (micro, documents) = (plan.micro as usize, plan.spec.data.documents);
             let way = Way { which: Which::HeldOut, micro, documents, lengths: writes.lengths.as_deref() };
             let held = evaluate(learner.model(), learner.computing(), data, way)?;
+            drop(beats);
             writes.progress.line(evaluate::table(&held).trim_end());
             writes.metrics.held(step, &held)?;
             if held.iter().any(|held| !held.loss().is_finite()) {
@@ -413,7 +418,10 @@ fn steps<D: Device<Scalar = f32>>(
             due = false;
             match writes {
                 Some(writes) => {
+                    // Until the one before is written.
+                    let beats = learner.beats();
                     let make = || {
+                        drop(beats);
                         let (moments, weights) = (learner.moments()?, learner.weights_on_host());
                         let (past, config, origin) =
                             (learner.past.clone(), plan.spec.model.config.clone(), origin.clone());

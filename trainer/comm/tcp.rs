@@ -7,13 +7,17 @@ use std::time::Duration;
 use rustix::net::sockopt;
 
 use super::Comm;
+use super::beats::{BEAT, Beats};
 use super::door::Door;
 use super::meeting::{Patience, meet};
 use crate::failure::{Code, Failure, Result};
 use crate::launcher::World;
 
-/// How long it waits for the next word of one that came: longer than evaluating or writing takes.
+/// How long a process waits for the next word of another, or its next beat where it is at something that takes long:
+/// longer than their steps take.
 const SILENCE: Duration = Duration::from_secs(3600);
+/// How often it beats then.
+const EVERY: Duration = Duration::from_secs(60);
 /// How long a host may give no sign of life, its power or its network being lost: the system asks after a minute, then
 /// every ten seconds, and what is sent must arrive by then. A process that computes for longer is not taken for
 /// dead: its host answers for it.
@@ -59,6 +63,10 @@ impl Comm for Tcp {
         self.peers.len()
     }
 
+    fn beats(&self) -> Beats {
+        Beats::to(self.peers.iter().flatten(), EVERY)
+    }
+
     fn swap(&mut self, other: usize, own: &[u8]) -> Result<Vec<u8>> {
         match self.exchange(other, own) {
             Ok(Heard::Bytes(theirs)) => Ok(theirs),
@@ -83,29 +91,46 @@ enum Heard {
 
 impl Tcp {
     fn exchange(&mut self, other: usize, own: &[u8]) -> Result<Heard> {
-        let rank = self.rank;
-        let Some(stream) = self.peers.get_mut(other).and_then(Option::as_mut) else {
-            return Err(Failure::new(Code::Failed, format!("process {rank} has no line to process {other}")));
-        };
         // One speaks while the other listens, so that neither waits for room on the way. It first says that
         // it listens: what is sent to one that still computes would find no room, and after a while the
         // system would take that for a lost host.
-        if rank > other {
-            if let Some(lost) = say(stream, b"", other)? {
+        if self.rank > other {
+            if let Some(lost) = say(self.line(other)?, b"", other)? {
                 return Ok(lost);
             }
-            let theirs = hear(stream, other)?;
+            let theirs = self.next(other)?;
             if let Heard::Bytes(_) = theirs {
-                put(stream, own, other)?;
+                put(self.line(other)?, own, other)?;
             }
             return Ok(theirs);
         }
-        if let Heard::Lost(lost) = hear(stream, other)? {
+        if let Heard::Lost(lost) = self.next(other)? {
             return Ok(Heard::Lost(lost));
         }
-        match say(stream, own, other)? {
+        match say(self.line(other)?, own, other)? {
             Some(lost) => Ok(lost),
-            None => hear(stream, other),
+            None => self.next(other),
+        }
+    }
+
+    fn line(&mut self, other: usize) -> Result<&mut TcpStream> {
+        let rank = self.rank;
+        let line = self.peers.get_mut(other).and_then(Option::as_mut);
+        line.ok_or_else(|| Failure::new(Code::Failed, format!("process {rank} has no line to process {other}")))
+    }
+
+    /// What another says, however long it is at work before. All others hear of that: who waits for this process waits
+    /// for that one.
+    fn next(&mut self, other: usize) -> Result<Heard> {
+        loop {
+            if let Some(heard) = hear(self.line(other)?, other)? {
+                return Ok(heard);
+            }
+            let lines = self.peers.iter_mut().enumerate().filter(|(at, _)| *at != other);
+            for line in lines.filter_map(|(_, line)| line.as_mut()) {
+                // One that is lost is found out when something is said to it.
+                let _ = line.write_all(&BEAT.to_le_bytes());
+            }
         }
     }
 
@@ -173,19 +198,26 @@ fn put(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<()> {
 fn say(stream: &mut TcpStream, bytes: &[u8], other: usize) -> Result<Option<Heard>> {
     let Err(failure) = put(stream, bytes, other) else { return Ok(None) };
     let _ = stream.set_read_timeout(Some(FAREWELL));
-    match hear(stream, other) {
-        Ok(Heard::Lost(lost)) => Ok(Some(Heard::Lost(lost))),
-        _ => Err(failure),
+    loop {
+        match hear(stream, other) {
+            Ok(Some(Heard::Lost(lost))) => return Ok(Some(Heard::Lost(lost))),
+            Ok(None) => (),
+            _ => return Err(failure),
+        }
     }
 }
 
-fn hear(stream: &mut TcpStream, other: usize) -> Result<Heard> {
+/// The next message, or nothing where it is a beat.
+fn hear(stream: &mut TcpStream, other: usize) -> Result<Option<Heard>> {
     let mut eight = [0; 8];
     stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
     let length = u64::from_le_bytes(eight);
+    if length == BEAT {
+        return Ok(None);
+    }
     if length == LOST {
         stream.read_exact(&mut eight).map_err(cannot("hear", other))?;
-        return Ok(Heard::Lost(u64::from_le_bytes(eight) as usize));
+        return Ok(Some(Heard::Lost(u64::from_le_bytes(eight) as usize)));
     }
     let mut bytes = Vec::new();
     // It grows with what comes: a stranger's length is not believed.
@@ -193,7 +225,7 @@ fn hear(stream: &mut TcpStream, other: usize) -> Result<Heard> {
     if read as u64 != length {
         return Err(cannot("hear", other)(std::io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(Heard::Bytes(bytes))
+    Ok(Some(Heard::Bytes(bytes)))
 }
 
 #[cfg(test)]
@@ -263,5 +295,67 @@ mod tests {
             assert!(failure.message.contains("process 1: it is gone"), "{failure}");
         });
         assert!(meet(0, 3, port).unwrap_err().message.contains("power of two"));
+    }
+
+    /// Both ends of a line.
+    fn line() -> (TcpStream, TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (one, listener.accept().unwrap().0)
+    }
+
+    fn number(stream: &mut TcpStream) -> u64 {
+        let mut eight = [0; 8];
+        stream.read_exact(&mut eight).unwrap();
+        u64::from_le_bytes(eight)
+    }
+
+    #[test]
+    fn who_is_at_work_is_waited_for_and_so_is_who_waits_for_it() {
+        // Of four processes, number 1 waits for number 0; the others for number 1.
+        let ((zero, mut to_zero), (two, mut to_two), (three, mut to_three)) = (line(), line(), line());
+        let mut comm = Tcp { rank: 1, peers: vec![Some(zero), None, Some(two), Some(three)] };
+        for number in [BEAT, BEAT, BEAT, 2] {
+            to_zero.write_all(&number.to_le_bytes()).unwrap();
+        }
+        to_zero.write_all(b"ok").unwrap();
+        assert_eq!(comm.swap(0, b"!").unwrap(), b"ok");
+        // It listened, and spoke.
+        assert_eq!([number(&mut to_zero), number(&mut to_zero)], [0, 1]);
+        // What it says to the others comes after as many beats.
+        for (other, line) in [(2, &mut to_two), (3, &mut to_three)] {
+            for number in [BEAT, 0, BEAT, 0] {
+                line.write_all(&number.to_le_bytes()).unwrap();
+            }
+            assert_eq!(comm.swap(other, b"").unwrap(), b"");
+        }
+        assert_eq!([number(&mut to_two), number(&mut to_two), number(&mut to_two)], [BEAT; 3]);
+        assert_eq!([number(&mut to_three), number(&mut to_three), number(&mut to_three)], [BEAT; 3]);
+        // And after those of the swap between: number 2 beat twice.
+        assert_eq!(number(&mut to_two), 0);
+        assert_eq!([number(&mut to_three), number(&mut to_three), number(&mut to_three)], [BEAT, BEAT, 0]);
+    }
+
+    #[test]
+    fn who_is_at_work_says_so_until_it_speaks() {
+        let ((one, mut to_one), (two, mut to_two)) = (line(), line());
+        let mut comm = Tcp { rank: 0, peers: vec![None, Some(one), Some(two)] };
+        let beats = Beats::to(comm.peers.iter().flatten(), Duration::from_millis(1));
+        for line in [&mut to_one, &mut to_two] {
+            assert_eq!([number(line), number(line), number(line)], [BEAT; 3]);
+        }
+        drop(beats);
+        for other in [1, 2] {
+            let line = if other == 1 { &mut to_one } else { &mut to_two };
+            for number in [0u64, 0] {
+                line.write_all(&number.to_le_bytes()).unwrap();
+            }
+            comm.swap(other, b"words").unwrap();
+            // Whole beats, and whole words after the last of them.
+            let length = std::iter::repeat_with(|| number(line)).find(|number| *number != BEAT);
+            let mut words = [0; 5];
+            line.read_exact(&mut words).unwrap();
+            assert_eq!((length, &words), (Some(5), b"words"));
+        }
     }
 }
