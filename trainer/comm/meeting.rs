@@ -93,6 +93,8 @@ pub fn meet(world: &World, door: Option<Door>, patience: &Patience) -> Result<Ve
         return Err(Failure::new(Code::Failed, format!("process 0 gives up: {why}")));
     };
     let host = first.peer_addr().map_err(|error| meeting.lost(0, &error))?.ip();
+    // All are there: they have as long again to reach each other, however late the last of them came.
+    let meeting = Meeting { deadline: Instant::now() + patience.gathering, ..meeting };
     lines[0] = Some(first);
     for (other, place) in doors.split_whitespace().enumerate().map(|(at, place)| (at + 1, place)).take(world.rank - 1) {
         let address = match place.strip_prefix("-:") {
@@ -209,7 +211,8 @@ impl Meeting<'_> {
             waiting
                 .tell(|| format!("waiting for {} of {size} processes at {at}: {}", missing.len(), missing.join(", ")));
             // Any error but that nobody is there is of one that left, or passes: too many files.
-            while let Ok((stream, address)) = door.listener.accept() {
+            for _ in 0..GUESTS {
+                let Ok((stream, address)) = door.listener.accept() else { break };
                 if stream.set_nonblocking(true).is_err() {
                     continue;
                 }
