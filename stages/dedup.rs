@@ -283,6 +283,12 @@ pub trait Dedup: Send + Sync {
         false
     }
 
+    /// Whether its judge compares documents itself: then what `resolve` found are documents that are like another,
+    /// each a [`Finding::part`] whose number tells the judge all that it needs, another run's among them.
+    fn judge_compares(&self) -> bool {
+        false
+    }
+
     /// Whether what `resolve` found is only proposed: then documents that are in a pair leave their
     /// [`Dedup::evidence`], and a pair is judged only if that is [`Dedup::alike`].
     fn verified(&self) -> bool {
@@ -377,6 +383,16 @@ pub trait Dedup: Send + Sync {
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
         judge::judge(pairs, among, found)
+    }
+
+    /// Of another run's documents that one of ours is like, the first: what is marked, where that stays.
+    fn mark(
+        &self,
+        pairs: &mut dyn Pairs,
+        among: &Among<'_>,
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        judge::mark(pairs, among, found)
     }
 }
 

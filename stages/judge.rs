@@ -15,6 +15,8 @@ pub struct Among<'r> {
     all: u64,
     /// Where numbers lie that do not fit in so many bytes of memory.
     room: Option<(&'r Store, usize)>,
+    /// So many raw files, the first ones, are other runs'.
+    others: u32,
 }
 
 impl<'r> Among<'r> {
@@ -26,7 +28,27 @@ impl<'r> Among<'r> {
             first.push(all);
             all += records;
         }
-        Among { first, all, room }
+        Among { first, all, room, others: 0 }
+    }
+
+    /// The same, where so many raw files, the first ones, are other runs'.
+    pub fn with_others(self, others: u32) -> Among<'r> {
+        Among { others, ..self }
+    }
+
+    /// Whether a document is another run's, which never goes.
+    pub(crate) fn is_others(&self, rank: Rank) -> bool {
+        rank.raw_file < self.others
+    }
+
+    /// Bytes of memory that a judge may take, if it may not take all.
+    pub(crate) fn memory(&self) -> Option<usize> {
+        self.room.map(|(_, memory)| memory)
+    }
+
+    /// Where it may lay aside what these have no room for.
+    pub(crate) fn store(&self) -> Option<&'r Store> {
+        self.room.map(|(store, _)| store)
     }
 
     /// Numbers, all 0, in a share of the memory.
@@ -35,11 +57,6 @@ impl<'r> Among<'r> {
             Some((store, memory)) => Paged::new(store, count, memory / shares),
             None => Ok(Paged::held(count)),
         }
-    }
-
-    /// A number for each document, all 0, in a share of the memory.
-    pub(crate) fn numbers_of_all(&self, shares: usize) -> Result<Paged> {
-        self.numbers(self.all, shares)
     }
 
     /// The number of a document, counted through all raw files.
@@ -148,6 +165,22 @@ pub(crate) fn judge(
         // Of the documents for which one goes, its row names the first.
         if !gone.has(pair.gone)? && !gone.has(pair.kept)? {
             gone.add(pair.gone)?;
+            found(pair)?;
+        }
+    }
+    Ok(())
+}
+
+/// Of another run's documents that one is alike, the first.
+pub(crate) fn mark(
+    pairs: &mut dyn Pairs,
+    among: &Among<'_>,
+    found: &mut dyn FnMut(Finding) -> Result<()>,
+) -> Result<()> {
+    let mut last = None;
+    for pair in pairs.all()? {
+        let pair = pair?;
+        if among.is_others(pair.kept) && last.replace(pair.gone) != Some(pair.gone) {
             found(pair)?;
         }
     }

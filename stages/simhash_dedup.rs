@@ -5,8 +5,8 @@ use corpus::{Document, Reason, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::simhash::near::{HELD, Near, bits_of, comparisons};
-use crate::{Against, Among, Dedup, Finding, Guard, Key, Pairs, Rank, Sketch, simhash};
+use crate::simhash::near::{HELD, Leaves, Near, bits_of, comparisons};
+use crate::{Against, Among, Dedup, Finding, Guard, Key, Pairs, Sketch, simhash};
 
 /// Keeps one of documents whose SimHashes differ in at most `distance` of 64 bits: editions of a
 /// book, pages that differ in a date.
@@ -16,9 +16,11 @@ use crate::{Against, Among, Dedup, Finding, Guard, Key, Pairs, Rank, Sketch, sim
 /// bits are cut into one block more than bits may differ, so that two which are near share a block. All
 /// that share one are compared, in bounded memory: with a distance of 5 that is one document in a
 /// thousand, and a million documents take a second; with 15 every sixteenth, and a minute. Either grows
-/// with the square of the documents.
+/// with the square of the documents; what lies on disk does not, however many are near each other: a document
+/// takes 28 bytes for each block, and 28 more for each in which another is near.
 ///
-/// A document goes only for one that stays. The original lets a book that is removed remove others:
+/// A document goes only for one that stays, the first that is near: those that are near another are compared
+/// once more, in order of rank, with those that stay. The original lets a book that is removed remove others:
 /// `by: any`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -124,37 +126,29 @@ impl SimhashDedup {
         room: Option<(&Store, usize)>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        let mut near = Near::new(self.distance.0, room);
-        let mut open: Option<(u64, u32)> = None;
-        let mut first: Option<(u64, Rank)> = None;
+        let leaves = if self.judged() { Leaves::Hash } else { Leaves::First };
+        let mut near = Near::new(self.distance.0, leaves, room);
+        let mut open: Option<u64> = None;
+        let mut last: Option<u64> = None;
         for sketch in sketches {
             let Sketch { key, rank } = sketch?;
             let (shared, hash) = halves(key);
-            let block = match open {
-                Some((known, block)) if known == shared => block,
-                _ => {
-                    near.end(found)?;
-                    let block = self.block(shared);
-                    near.begin(block);
-                    open = Some((shared, block));
-                    first = None;
-                    block
-                }
-            };
-            match first {
-                // All blocks tell of it: the first one is enough.
-                Some((known, kept)) if known == hash => {
-                    if block == 0 {
-                        found(Finding { gone: rank, kept, similarity: 1.0 })?;
-                    }
-                }
-                _ => {
-                    first = Some((hash, rank));
-                    near.push(hash, rank, found)?;
-                }
+            if open != Some(shared) {
+                near.end(found)?;
+                near.begin(self.block(shared));
+                (open, last) = (Some(shared), None);
+            }
+            match last.replace(hash) == Some(hash) {
+                true => near.copy(rank, found)?,
+                false => near.push(hash, rank, found)?,
             }
         }
         near.end(found)
+    }
+
+    /// Bytes of memory that its judge takes for each document that stays and is near another.
+    pub fn held(&self) -> usize {
+        simhash::judge::held(self.distance.0)
     }
 
     /// How many of so many documents share a block, where their SimHashes are spread evenly, with the bytes
@@ -176,7 +170,7 @@ impl Dedup for SimhashDedup {
     }
 
     /// Compares all SimHashes that share a block, which come together; for each the document of lowest rank
-    /// that has it. The others are paired with that one.
+    /// that has it. The others are near that one.
     fn resolve(
         &self,
         sketches: &mut dyn Iterator<Item = Result<Sketch>>,
@@ -198,13 +192,26 @@ impl Dedup for SimhashDedup {
         self.by == By::Kept
     }
 
+    fn judge_compares(&self) -> bool {
+        true
+    }
+
     fn judge(
         &self,
         pairs: &mut dyn Pairs,
         among: &Among<'_>,
         found: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
-        simhash::judge::judge(pairs, among, found)
+        simhash::judge::judge(self.distance.0, false, pairs, among, found)
+    }
+
+    fn mark(
+        &self,
+        pairs: &mut dyn Pairs,
+        among: &Among<'_>,
+        found: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        simhash::judge::judge(self.distance.0, true, pairs, among, found)
     }
 }
 
@@ -218,22 +225,57 @@ fn halves(key: Key) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rank;
 
-    /// What is found among SimHashes that are given: pairs, sorted.
+    /// What is found among SimHashes that are given, sorted.
     fn found(dedup: &SimhashDedup, hashes: &[u64], room: Option<(&Store, usize)>) -> Vec<Finding> {
         let mut sketches = Vec::new();
         for (record, hash) in hashes.iter().enumerate() {
             sketches.extend(dedup.keys(*hash).map(|key| Sketch { key, rank: rank(record) }));
         }
         sketches.sort();
-        let mut pairs = Vec::new();
+        let mut found = Vec::new();
         let mut note = |finding: Finding| {
-            pairs.push(finding);
+            found.push(finding);
             Ok(())
         };
         dedup.compare(&mut sketches.into_iter().map(Ok), room, &mut note).unwrap();
-        pairs.sort_by_key(|pair| pair.to_bytes());
-        pairs
+        found.sort_by_key(|found| found.to_bytes());
+        found
+    }
+
+    /// What its judge makes of that, where the first documents are another run's.
+    fn judged(
+        dedup: &SimhashDedup,
+        found: &[Finding],
+        others: usize,
+        room: Option<(&Store, usize)>,
+    ) -> [Vec<Finding>; 2] {
+        let among = Among::of(&[others as u64, u32::MAX.into()], room).with_others(1);
+        let of_run = |record: u64| match record.checked_sub(others as u64) {
+            Some(record) => Rank { raw_file: 1, record },
+            None => Rank { raw_file: 0, record },
+        };
+        let mut found: Vec<Finding> =
+            found.iter().map(|one| Finding { gone: of_run(one.gone.record), ..*one }).collect();
+        let (mut goes, mut marked) = (Vec::new(), Vec::new());
+        let mut note = |finding: Finding| {
+            goes.push(finding);
+            Ok(())
+        };
+        dedup.judge(&mut found, &among, &mut note).unwrap();
+        let mut note = |finding: Finding| {
+            marked.push(finding);
+            Ok(())
+        };
+        dedup.mark(&mut found, &among, &mut note).unwrap();
+        [goes, marked].map(|mut findings| {
+            findings.iter_mut().flat_map(|one| [&mut one.gone, &mut one.kept]).for_each(|rank| {
+                *rank = Rank { raw_file: 0, record: rank.record + u64::from(rank.raw_file) * others as u64 };
+            });
+            findings.sort_by_key(|one| one.to_bytes());
+            findings
+        })
     }
 
     fn rank(record: usize) -> Rank {
@@ -251,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_within_the_distance_is_found_once_with_any_memory() {
+    fn what_goes_is_what_comparing_all_in_order_of_rank_gives_with_any_memory() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path()).unwrap();
         let mut next = random();
@@ -263,53 +305,66 @@ mod tests {
             let flips = (0..next() % 9).map(|_| 1u64 << (next() % 64)).fold(0, |all, bit| all ^ bit);
             hashes.push(centres[at % 200] ^ flips & if at % 3 == 0 { u64::MAX } else { u64::MAX >> 16 });
         }
+        let pair = |gone: usize, kept: usize| {
+            let similarity = 1.0 - (hashes[gone] ^ hashes[kept]).count_ones() as f32 / 64.0;
+            Finding { gone: rank(gone), kept: rank(kept), similarity }
+        };
         for distance in [0, 1, 3, 5, 9, 15] {
-            let dedup = SimhashDedup { distance: Distance(distance), ..SimhashDedup::default() };
-            let mut expected = Vec::new();
-            let mut firsts: Vec<usize> = Vec::new();
-            for (gone, hash) in hashes.iter().enumerate() {
-                let pair = |kept: usize| {
-                    let similarity = 1.0 - (hash ^ hashes[kept]).count_ones() as f32 / 64.0;
-                    Finding { gone: rank(gone), kept: rank(kept), similarity }
-                };
-                // Of equal ones the first speaks for all.
-                if let Some(first) = firsts.iter().find(|first| hashes[**first] == *hash) {
-                    expected.push(pair(*first));
-                    continue;
-                }
-                let near = firsts.iter().filter(|kept| (hash ^ hashes[**kept]).count_ones() <= distance);
-                expected.extend(near.map(|kept| pair(*kept)));
-                firsts.push(gone);
-            }
-            assert!(!expected.is_empty());
-            for room in [None, Some((&store, 0)), Some((&store, 900 * HELD)), Some((&store, 1 << 20))] {
-                assert!(found(&dedup, &hashes, room) == expected, "{distance}");
+            let near = |one: usize, other: usize| (hashes[one] ^ hashes[other]).count_ones() <= distance;
+            let firsts: Vec<Option<usize>> =
+                (0..hashes.len()).map(|at| (0..at).find(|first| hashes[*first] == hashes[at])).collect();
+            // For any: of equal ones the first speaks for all.
+            let any: Vec<Finding> = (0..hashes.len())
+                .filter_map(|at| firsts[at].or_else(|| (0..at).find(|kept| near(at, *kept))).map(|kept| pair(at, kept)))
+                .collect();
+            assert!(!any.is_empty());
+            let rooms = [None, Some((&store, 0)), Some((&store, 900 * HELD)), Some((&store, 1 << 20))];
+            let dedup = SimhashDedup { distance: Distance(distance), by: By::Any, ..SimhashDedup::default() };
+            for room in rooms {
+                let mut found = found(&dedup, &hashes, room);
+                found.dedup_by_key(|finding| finding.gone);
+                assert!(found == any, "{distance}");
             }
             assert!(corpus::sorted::take_spilled() > 0 || distance < 3);
-            // In order of rank, a document goes for the first that is near and stays.
-            let (mut stay, mut goes): (Vec<usize>, Vec<Finding>) = (Vec::new(), Vec::new());
-            for (at, hash) in hashes.iter().enumerate() {
-                match stay.iter().find(|kept| (hash ^ hashes[**kept]).count_ones() <= distance) {
-                    Some(kept) => goes.push(Finding {
-                        gone: rank(at),
-                        kept: rank(*kept),
-                        similarity: 1.0 - (hash ^ hashes[*kept]).count_ones() as f32 / 64.0,
-                    }),
-                    None => stay.push(at),
+            let dedup = SimhashDedup { distance: Distance(distance), ..SimhashDedup::default() };
+            for others in [0, 300] {
+                // In order of rank, a document goes for the first that is near and stays.
+                let (mut stay, mut goes, mut marked) = (Vec::new(), Vec::new(), Vec::new());
+                for at in 0..hashes.len() {
+                    let first = |stay: &[usize]| stay.iter().find(|kept| near(at, **kept)).map(|kept| pair(at, *kept));
+                    if at < others {
+                        stay.push(at);
+                        continue;
+                    }
+                    match first(&stay) {
+                        Some(goes_for) => goes.push(goes_for),
+                        None => stay.push(at),
+                    }
+                    marked.extend(first(&stay[..others]));
+                }
+                for room in rooms {
+                    let found = found(&dedup, &hashes, room);
+                    for room in rooms {
+                        let [gone, told] = judged(&dedup, &found, others, room);
+                        assert!(gone == goes, "{distance}, {others} of another run");
+                        assert!(told == marked, "{distance}, {others} of another run");
+                    }
                 }
             }
-            for room in [None, Some((&store, 0))] {
-                let mut judged = Vec::new();
-                let among = Among::of(&[hashes.len() as u64], room);
-                let mut note = |finding: Finding| {
-                    judged.push(finding);
-                    Ok(())
-                };
-                dedup.judge(&mut expected.clone(), &among, &mut note).unwrap();
-                assert!(judged == goes, "{distance}");
-            }
+            assert!(corpus::sorted::take_spilled() > 0);
         }
         assert_eq!(store.list(".aside").unwrap(), [""; 0]);
+    }
+
+    /// The pairs of documents that are all near each other grow with their square.
+    #[test]
+    fn what_is_found_grows_with_the_documents_not_with_their_pairs() {
+        let hashes: Vec<u64> = (0..32).flat_map(|one| (0..one).map(move |other| 1u64 << one | 1 << other)).collect();
+        for by in [By::Kept, By::Any] {
+            let dedup = SimhashDedup { distance: Distance(5), by, ..SimhashDedup::default() };
+            let found = found(&dedup, &hashes, None);
+            assert!(found.len() >= hashes.len() - 1 && found.len() <= 6 * hashes.len(), "{}", found.len());
+        }
     }
 
     #[test]

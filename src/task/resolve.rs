@@ -42,14 +42,15 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
     let _permit = run.permits.acquire();
     let clock = thread_cpu();
     let order = dedup.order();
-    let judges_others = dedup.judged() && dedup.judges_others();
+    let judge_compares = dedup.judged() && dedup.judge_compares();
+    let judges_others = judge_compares || dedup.judged() && dedup.judges_others();
     let files = sketch_files(run, group)?;
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
     let mut candidates = Sorter::<{ Rank::WIDTH }>::new(run.store, run.memory.sort);
     let mut pairs = PairCounts::default();
     let ours = ours_of(plan, &files);
-    // What only tells where to look again is that of all.
-    for (files, marks) in passes_of(&ours, &files, spec.marks && !spec.twice) {
+    // What only tells where to look again is that of all, and so is what a judge compares.
+    for (files, marks) in passes_of(&ours, &files, spec.marks && !spec.twice && !judge_compares) {
         let Some(sketches) = sketches_of(run, files, order, range, spec.ranges)? else { return Ok(None) };
         // Others' documents with a part, until one of ours has it too: the first of them are held, so that what
         // they have only in common with each other is mostly not looked at again.
@@ -92,6 +93,8 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         commit.findings = Some(found.publish_distinct(&name("findings"))?);
         commit.candidates = Some(candidates.publish_distinct(&name("candidates"))?);
         commit.pairs = Some(pairs);
+    } else if judge_compares {
+        commit.findings = Some(found.publish_distinct(&name("findings"))?);
     } else {
         commit.findings = Some(found.publish(&name("findings"))?);
     }
@@ -219,22 +222,18 @@ pub fn judge(run: &Run<'_>, task: &Task, group: usize) -> Result<Option<(Commit,
     let spec = &run.plan.groups[group];
     let dedup = dedup_of(run, group)?;
     let mut found = Sorter::<{ Finding::WIDTH }>::new(run.store, run.memory.sort);
-    let mut pairs = Found { run, group, ours: spec.marks };
+    let compares = dedup.judge_compares();
+    let mut pairs = Found { run, group, ours: spec.marks, compares };
     let records = records_of(run, group)?;
-    let among = Among::of(&records, Some((run.store, run.memory.state)));
+    let room = (run.store, run.memory.state);
+    let among = Among::of(&records, Some(room)).with_others(run.plan.others as u32);
     dedup.judge(&mut pairs, &among, &mut |finding| match run.plan.is_others(finding.gone) {
         true => Ok(()),
         false => found.push(finding.to_bytes()),
     })?;
     if spec.marks {
-        // Of the other's documents that one is alike, as of all: the first.
-        let mut last = None;
-        for pair in (Found { run, group, ours: false }).all()? {
-            let pair = pair?;
-            if run.plan.is_others(pair.kept) && last.replace(pair.gone) != Some(pair.gone) {
-                found.push(pair.to_bytes())?;
-            }
-        }
+        let mut all = Found { run, group, ours: false, compares };
+        dedup.mark(&mut all, &among, &mut |finding| found.push(finding.to_bytes()))?;
     }
     if run.stop.load(Ordering::Relaxed) {
         return Ok(None);
@@ -253,12 +252,16 @@ struct Found<'r, 'p> {
     group: usize,
     /// Whether pairs with another run's documents are left out.
     ours: bool,
+    /// Whether they are documents, each by itself.
+    compares: bool,
 }
 
 impl Pairs for Found<'_, '_> {
     /// A run that is stopped has no more pairs; nobody commits what was made of them.
     fn all(&mut self) -> corpus::Result<Box<dyn Iterator<Item = corpus::Result<Finding>> + '_>> {
-        let (run, group, ours) = (self.run, &self.run.plan.groups[self.group], self.ours);
+        let (run, ours, compares) = (self.run, self.ours, self.compares);
+        let group = &run.plan.groups[self.group];
+        let others = move |pair: &Finding| run.plan.is_others(if compares { pair.gone } else { pair.kept });
         let mut partitions = of_group(run.plan, group.pairs_pass, self.group);
         // Those that were compared lie partition by partition, in order of rank: one file is open.
         let mut pairs = match group.verified {
@@ -274,7 +277,7 @@ impl Pairs for Found<'_, '_> {
                             Err(error) => return Some(Err(error)),
                         }
                     }
-                    Ok(Some(pair)) if ours && run.plan.is_others(pair.kept) => {}
+                    Ok(Some(pair)) if ours && others(&pair) => {}
                     next => return next.transpose(),
                 }
             }

@@ -1,4 +1,5 @@
-//! Which of the SimHashes that share a block are near, exactly and in bounded memory.
+//! Which of the SimHashes that share a block are near, exactly and in bounded memory. Of K documents that are
+//! all near each other there are K² pairs; each leaves what its judge needs, and no more.
 //!
 //! What shares a block grows with the corpus: with a distance of 5 it is one document in a thousand, with
 //! one of 15 every sixteenth. As many as memory has room for are held; what came before them lies in a
@@ -16,8 +17,8 @@ use crate::{Finding, Rank};
 
 /// Bytes of memory for each that is held: it, and its hash once more, by itself.
 pub const HELD: usize = size_of::<Member>() + 8;
-/// Bytes of one that lies in a file.
-const FILED: usize = 8 + Rank::WIDTH;
+/// Bytes of one that lies in a file: its hash, its rank, and whether it was found.
+const FILED: usize = 8 + Rank::WIDTH + 1;
 /// Hashes that are compared with one at once.
 const TOGETHER: usize = 32;
 /// What sorting one and looking up its part takes, in comparisons of two hashes among very many: these
@@ -31,31 +32,71 @@ pub fn bits_of(block: u32, blocks: u32) -> Range<u32> {
     64 * block / blocks..64 * (block + 1) / blocks
 }
 
+/// What a document leaves that is near another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// The first that it is near, if that is of lower rank.
+    First,
+    /// Its SimHash, as the number of a [`Finding::part`]: a judge compares it.
+    Hash,
+}
+
 #[derive(Clone, Copy)]
 struct Member {
     hash: u64,
     rank: Rank,
+    /// The first that it is near, and in how many bits they differ; itself and 0 if none comes before it.
+    first: Rank,
+    differ: u32,
+    /// Whether it is near any.
+    paired: bool,
 }
 
 impl Member {
+    fn new(hash: u64, rank: Rank) -> Member {
+        Member { hash, rank, first: rank, differ: 0, paired: false }
+    }
+
+    fn meet(&mut self, other: Rank, differ: u32) {
+        self.paired = true;
+        if other < self.first {
+            (self.first, self.differ) = (other, differ);
+        }
+    }
+
+    /// What it leaves, if that is anything.
+    fn leaves(&self, what: Leaves) -> Option<Finding> {
+        match what {
+            Leaves::First => (self.first < self.rank).then(|| Finding {
+                gone: self.rank,
+                kept: self.first,
+                similarity: 1.0 - self.differ as f32 / 64.0,
+            }),
+            Leaves::Hash => self.paired.then(|| Finding::part(self.rank, self.hash, None)),
+        }
+    }
+
     fn to_bytes(self) -> [u8; FILED] {
         let mut bytes = [0; FILED];
         bytes[..8].copy_from_slice(&self.hash.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.rank.to_bytes());
+        bytes[8..8 + Rank::WIDTH].copy_from_slice(&self.rank.to_bytes());
+        bytes[8 + Rank::WIDTH] = u8::from(self.paired);
         bytes
     }
 
-    fn from_bytes(bytes: [u8; FILED]) -> Member {
+    /// One that has met none that it would have to tell of, and whether it was found to be near any.
+    fn from_bytes(bytes: [u8; FILED]) -> (Member, bool) {
         let (mut hash, mut rank) = ([0; 8], [0; Rank::WIDTH]);
         hash.copy_from_slice(&bytes[..8]);
-        rank.copy_from_slice(&bytes[8..]);
-        Member { hash: u64::from_be_bytes(hash), rank: Rank::from_bytes(rank) }
+        rank.copy_from_slice(&bytes[8..8 + Rank::WIDTH]);
+        (Member::new(u64::from_be_bytes(hash), Rank::from_bytes(rank)), bytes[8 + Rank::WIDTH] != 0)
     }
 }
 
 /// Compares SimHashes, all different, that share one block after another.
 pub struct Near<'r> {
     distance: u32,
+    leaves: Leaves,
     room: Option<&'r Store>,
     most: usize,
     block: u32,
@@ -81,16 +122,16 @@ pub fn comparisons(hashes: u64, distance: u32) -> (u64, u64) {
     (each, hashes.saturating_mul(u64::from(distance + 1)).saturating_mul(one))
 }
 
-/// Takes two documents that are near.
+/// Takes what a document leaves.
 pub type Found<'f> = dyn FnMut(Finding) -> Result<()> + 'f;
 
 impl<'r> Near<'r> {
     /// Of hashes that differ in at most so many bits; held are as many as have room in so many bytes, if
     /// there is a place for the others.
-    pub fn new(distance: u32, room: Option<(&'r Store, usize)>) -> Near<'r> {
+    pub fn new(distance: u32, leaves: Leaves, room: Option<(&'r Store, usize)>) -> Near<'r> {
         let most = room.map_or(usize::MAX, |(_, memory)| (memory / HELD).max(64));
         let room = room.map(|(store, _)| store);
-        Near { distance, room, most, block: 0, members: Vec::new(), hashes: Vec::new(), before: None }
+        Near { distance, leaves, room, most, block: 0, members: Vec::new(), hashes: Vec::new(), before: None }
     }
 
     /// What is pushed from now on shares that block.
@@ -115,8 +156,18 @@ impl<'r> Near<'r> {
             let more = self.members.len().clamp(256, 1 << 16).min(self.most - self.members.len());
             self.members.reserve_exact(more);
         }
-        self.members.push(Member { hash, rank });
+        self.members.push(Member::new(hash, rank));
         Ok(())
+    }
+
+    /// Adds another document with the hash that was pushed last. All blocks tell of it: the first one is
+    /// enough.
+    pub fn copy(&mut self, rank: Rank, found: &mut Found<'_>) -> Result<()> {
+        let Some(first) = self.members.last_mut().filter(|_| self.block == 0) else { return Ok(()) };
+        first.paired = true;
+        let mut copy = Member::new(first.hash, rank);
+        copy.meet(first.rank, 0);
+        copy.leaves(self.leaves).map_or(Ok(()), found)
     }
 
     /// Compares what is left, and forgets all that shared the block.
@@ -137,14 +188,15 @@ impl<'r> Near<'r> {
         }
     }
 
-    /// Compares the members, each with each and with all that came before them. Every pair is found once,
-    /// by the first of the blocks and of the parts that it shares.
+    /// Compares the members, each with each and with all that came before them, and tells what they leave.
+    /// Every pair is found once, by the first of the blocks and of the parts that it shares.
     fn compare(&mut self, found: &mut Found<'_>) -> Result<()> {
         let own = bits_of(self.block, self.distance + 1);
         let mask = |bits: &Range<u32>| if bits.is_empty() { 0 } else { u64::MAX >> (64 - bits.len()) << bits.start };
         let turned = |hash: u64| hash.rotate_right(own.end % 64);
         let parts = self.parts(64 - own.len() as u32);
         let blocks: Vec<u64> = (0..self.block).map(|block| mask(&bits_of(block, self.distance + 1))).collect();
+        let Near { distance, leaves, members, hashes, before, .. } = self;
         for (number, part) in parts.iter().enumerate() {
             let earlier: Vec<u64> = parts[..number].iter().map(mask).collect();
             let first = |differ: u64| {
@@ -152,59 +204,68 @@ impl<'r> Near<'r> {
             };
             let of_part = |hash: u64| (turned(hash) & mask(part)) >> part.start;
             if !part.is_empty() {
-                self.members.sort_unstable_by_key(|member| of_part(member.hash));
+                members.sort_unstable_by_key(|member| of_part(member.hash));
             }
-            self.hashes.clear();
-            self.hashes.reserve_exact(self.members.len());
-            self.hashes.extend(self.members.iter().map(|member| member.hash));
+            hashes.clear();
+            hashes.reserve_exact(members.len());
+            hashes.extend(members.iter().map(|member| member.hash));
             // Where those begin that share a part.
             let mut starts = vec![0u32; (1 << part.len()) + 1];
-            self.hashes.iter().for_each(|hash| starts[of_part(*hash) as usize + 1] += 1);
+            hashes.iter().for_each(|hash| starts[of_part(*hash) as usize + 1] += 1);
             (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
-            let with = |one: Member, from: usize, to: usize, found: &mut Found<'_>| {
-                near(one.hash, &self.hashes[from..to], self.distance, &mut |at| {
-                    let other = self.members[from + at];
+            let with = |one: &mut Member, members: &mut [Member], from: usize| {
+                let hashes = &hashes[from..from + members.len()];
+                near(one.hash, hashes, *distance, &mut |at| {
+                    let other = &mut members[at];
                     let differ = one.hash ^ other.hash;
-                    if !first(differ) {
-                        return Ok(());
+                    if first(differ) {
+                        let bits = differ.count_ones();
+                        other.meet(one.rank, bits);
+                        one.meet(other.rank, bits);
                     }
-                    let (kept, gone) = (one.rank.min(other.rank), one.rank.max(other.rank));
-                    found(Finding { gone, kept, similarity: 1.0 - differ.count_ones() as f32 / 64.0 })
-                })
+                });
             };
-            for (at, one) in self.members.iter().enumerate() {
-                with(*one, at + 1, starts[of_part(one.hash) as usize + 1] as usize, found)?;
+            for at in 0..members.len() {
+                let end = starts[of_part(members[at].hash) as usize + 1] as usize;
+                let (before, after) = members[..end].split_at_mut(at + 1);
+                if let Some(one) = before.last_mut() {
+                    with(one, after, at + 1);
+                }
             }
-            if let Some(before) = &self.before {
+            if let Some(before) = before {
                 before.each(&mut |bytes| {
-                    let one = Member::from_bytes(bytes);
+                    let (mut one, told) = Member::from_bytes(bytes);
                     let shared = of_part(one.hash) as usize;
-                    with(one, starts[shared] as usize, starts[shared + 1] as usize, found)
+                    let (from, to) = (starts[shared] as usize, starts[shared + 1] as usize);
+                    with(&mut one, &mut members[from..to], from);
+                    match one.leaves(*leaves) {
+                        Some(finding) if !told || *leaves == Leaves::First => found(finding),
+                        _ => Ok(()),
+                    }
                 })?;
             }
         }
-        Ok(())
+        members.iter().filter_map(|member| member.leaves(*leaves)).try_for_each(found)
     }
 }
 
 /// Calls for the places of hashes that differ from one in few enough bits.
-fn near(one: u64, hashes: &[u64], distance: u32, place: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
-    // Asking what the processor can do takes as long as a few of them.
-    if hashes.len() < TOGETHER {
-        for (at, other) in hashes.iter().enumerate() {
-            if (one ^ other).count_ones() <= distance {
-                place(at)?;
-            }
-        }
-        return Ok(());
-    }
-    let arch = pulp::Arch::new();
+fn near(one: u64, hashes: &[u64], distance: u32, place: &mut dyn FnMut(usize)) {
     let mut from = 0;
-    while let Some(at) = arch.dispatch(Look { one, hashes: &hashes[from..], distance }) {
-        place(from + at)?;
+    while let Some(at) = first_near(one, &hashes[from..], distance) {
+        place(from + at);
         from += at + 1;
     }
-    Ok(())
+}
+
+/// The place of the first of some hashes that differs from one in few enough bits.
+pub(super) fn first_near(one: u64, hashes: &[u64], distance: u32) -> Option<usize> {
+    let look = Look { one, hashes, distance };
+    // Asking what the processor can do takes as long as a few of them.
+    match hashes.len() < TOGETHER {
+        true => hashes.iter().position(|other| look.is(other)),
+        false => pulp::Arch::new().dispatch(look),
+    }
 }
 
 /// Looks for the first hash that is near.
@@ -257,30 +318,61 @@ fn many_in_a_block_are_compared_part_by_part() {
         .into_iter()
         .collect();
     let rank = |record: usize| Rank { raw_file: 0, record: record as u64 };
-    let mut expected = Vec::new();
+    let (mut firsts, mut paired) = (std::collections::BTreeMap::new(), std::collections::BTreeSet::new());
     for (gone, hash) in hashes.iter().enumerate() {
         for (kept, other) in hashes[..gone].iter().enumerate() {
             let differ = hash ^ other;
             if differ.count_ones() <= 3 && differ & 0xffff != 0 {
-                expected.push((rank(gone), rank(kept)));
+                firsts.entry(rank(gone)).or_insert(rank(kept));
+                paired.extend([(rank(gone), *hash), (rank(kept), *other)]);
             }
         }
     }
-    assert!(expected.len() > 100 && hashes.len() > 2900);
+    assert!(firsts.len() > 100 && paired.len() > firsts.len() && hashes.len() > 2900);
     for most in [usize::MAX, 2500 * HELD, 100 * HELD] {
-        let mut near = Near::new(3, (most < usize::MAX).then_some((&store, most)));
         assert!(in_parts(2500, 3, 48) < 1250);
-        let mut pairs = Vec::new();
-        let mut note = |finding: Finding| {
-            pairs.push((finding.gone, finding.kept));
+        let found = |leaves| {
+            let mut near = Near::new(3, leaves, (most < usize::MAX).then_some((&store, most)));
+            let mut found = Vec::new();
+            let mut note = |finding: Finding| {
+                found.push(finding);
+                Ok(())
+            };
+            near.begin(1);
+            for (record, hash) in hashes.iter().enumerate() {
+                near.push(*hash, rank(record), &mut note).unwrap();
+            }
+            near.end(&mut note).unwrap();
+            found
+        };
+        let mut lowest = std::collections::BTreeMap::new();
+        for finding in found(Leaves::First) {
+            let kept = lowest.entry(finding.gone).or_insert(finding.kept);
+            *kept = finding.kept.min(*kept);
+        }
+        assert!(lowest == firsts, "{most}: {} of {}", lowest.len(), firsts.len());
+        let told = found(Leaves::Hash).into_iter().map(|finding| (finding.gone, finding.as_part().unwrap().number));
+        assert!(told.collect::<std::collections::BTreeSet<_>>() == paired, "{most}");
+    }
+}
+
+#[test]
+fn many_that_are_all_near_leave_little_however_little_memory_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path()).unwrap();
+    // 496 hashes of which every two differ in at most four bits.
+    let hashes: Vec<u64> = (0..32).flat_map(|one| (0..one).map(move |other| 1u64 << one | 1 << other)).collect();
+    for (leaves, room) in [(Leaves::First, None), (Leaves::Hash, None), (Leaves::Hash, Some((&store, 0)))] {
+        let (mut near, mut found) = (Near::new(4, leaves, room), 0);
+        let mut note = |_| {
+            found += 1;
             Ok(())
         };
-        near.begin(1);
+        near.begin(0);
         for (record, hash) in hashes.iter().enumerate() {
-            near.push(*hash, rank(record), &mut note).unwrap();
+            near.push(*hash, Rank { raw_file: 0, record: record as u64 }, &mut note).unwrap();
         }
         near.end(&mut note).unwrap();
-        pairs.sort();
-        assert!(pairs == expected, "{most}: {} of {}", pairs.len(), expected.len());
+        assert!((490..=496).contains(&found), "{leaves:?}: {found}");
     }
 }
