@@ -112,7 +112,7 @@ impl<'d, D: Device> Learner<'d, D> {
         &self.model
     }
 
-    /// Whether all processes say the same as the first, by name; an error with what one says otherwise.
+    /// Whether all processes say the same as the first, by name; an error with what one says otherwise. All ask at once.
     pub fn agree(&mut self, own: &BTreeMap<String, String>) -> Result<()> {
         let written = |error| Failure::new(Code::Failed, format!("cannot tell the other processes: {error}"));
         let all = self.comm.gather(&serde_json::to_vec(own).map_err(written)?)?;
@@ -172,7 +172,7 @@ impl<'d, D: Device> Learner<'d, D> {
         })
     }
 
-    /// Learns from a step's sequences, which all processes are given whole. A step that is skipped
+    /// Learns from a step's sequences, which all processes are given whole, at once. A step that is skipped
     /// leaves the weights as they were. `leaving` is asked once the gradients are there.
     pub fn learn(
         &mut self,

@@ -50,7 +50,8 @@ pub struct PretrainArgs {
     pub threads: Option<u16>,
     /// Start so many processes on this machine, which share each step's work: a power of two. The
     /// result does not depend on it. (Without it a launcher's environment is asked: torchrun, Slurm,
-    /// LSF, Kubernetes; one of several that such a launcher started refuses it.)
+    /// LSF, Kubernetes; one of several that such a launcher started refuses it. They meet at
+    /// `MASTER_ADDR`, and at the port that `REDPAJAMA_MASTER_PORT` or else `MASTER_PORT` leads to.)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: Option<u16>,
     /// Read all shards first, and hold them against the digests of their catalogs. Otherwise lengths, indexes

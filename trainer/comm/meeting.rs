@@ -20,6 +20,8 @@ const LONGEST: usize = 8192;
 const GUESTS: usize = 256;
 /// How often those at the door, or the door itself, are looked after.
 const LOOK: Duration = Duration::from_millis(10);
+/// How long it is waited between two tries to reach another, at most: names are asked for anew each time.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How many strangers are told of; the others are counted.
 const TOLD: usize = 3;
 
@@ -290,6 +292,7 @@ impl Meeting<'_> {
         own: &mut Option<Door>,
     ) -> Result<TcpStream> {
         let mut waiting = self.waiting();
+        let mut pause = LOOK;
         let at = if other == 0 { self.world.meeting() } else { "its port".to_owned() };
         let mut why;
         loop {
@@ -327,12 +330,14 @@ impl Meeting<'_> {
                 .hint("it must have been started with the same address and port: look at what it said"));
             }
             waiting.tell(|| format!("process {} waits for process {other} at {at}: {why}", self.world.rank));
-            std::thread::sleep(LOOK);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE);
         }
     }
 
     fn try_at(&self, address: SocketAddr, own: &mut Option<Door>) -> std::io::Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&address, self.patience.greeting)?;
+        // Of many ports that nothing answers for, none may take the time of all.
+        let mut stream = TcpStream::connect_timeout(&address, self.patience.greeting / 4)?;
         let here = stream.local_addr()?;
         // Where nobody listens at a port, the system may connect a process to itself.
         if here == stream.peer_addr()? {

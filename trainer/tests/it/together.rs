@@ -1,6 +1,6 @@
 //! Processes that a launcher started: how they meet, and what they must agree on.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -70,6 +70,14 @@ fn processes_of_a_command_are_its_own_in_the_script_of_a_job() {
     let output = script("pretrain run.yaml --output two --set steps=4 --processes 2 --threads 1").output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains(", 2 processes\n"), "{}", text(&output.stderr));
+    // Without it, and without `srun`, nobody else comes; which is said.
+    let mut alone = script("pretrain run.yaml").env("SLURM_JOB_ID", "591").stderr(Stdio::piped()).spawn().unwrap();
+    let first = BufReader::new(alone.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+    alone.kill().unwrap();
+    alone.wait().unwrap();
+    let words = first.strip_prefix("waiting for 3 of 4 processes at nowhere1:").and_then(|rest| rest.split_once(": "));
+    let (port, missing) = words.unwrap_or_else(|| panic!("{first}"));
+    assert!((20016..20032).contains(&port.parse::<u16>().unwrap()) && missing == "1, 2, 3", "{first}");
     let step = script("pretrain run.yaml --processes 2").env("SLURM_STEP_NUM_TASKS", "4").output().unwrap();
     assert_eq!(step.status.code(), Some(2));
     let said = text(&step.stderr);
