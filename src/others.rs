@@ -88,7 +88,18 @@ fn other_at(read: &Read, path: &Path, out: &Path) -> Result<Other> {
             .hint("`redpajama verify` tells what is damaged; build it again, and then this run")
     };
     let store = Store::open(&folder);
-    let catalog = publish::read_catalog(&store)?;
+    // What helps a run of our own is not to be done to another.
+    let catalog = publish::read_catalog(&store).map_err(|failure| match failure.code {
+        Code::Damaged => failure.hint(
+            "it is the catalog of the other run, which is only read: build that one again, with this version of \
+             redpajama, and then this run",
+        ),
+        Code::Configuration => failure.hint(
+            "a run is held against one that is finished, which then has a catalog.json: build that one to its end, \
+             and then this run",
+        ),
+        _ => failure,
+    })?;
     if !catalog.is_whole() {
         return Err(damaged("catalog.json is not as it was written".to_owned()));
     }

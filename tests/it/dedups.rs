@@ -259,6 +259,20 @@ fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
     }
     folder.pipeline("p.yaml", "exact_dedup: { against: own, then: mark }");
     folder.ends("build p.yaml --input raw --output out", 64);
+    // What is told to do is to be done to the other run, whose files this one never touches.
+    let catalog = folder.path("own/catalog.json");
+    let whole = fs::read_to_string(&catalog).unwrap();
+    let format = format!("\"format\": {}", corpus::catalog::FORMAT);
+    assert!(whole.contains(&format));
+    for broken in [whole.replacen(&format, "\"format\": 999", 1), whole[..whole.len() / 2].to_owned()] {
+        fs::write(&catalog, broken).unwrap();
+        folder.pipeline("p.yaml", "exact_dedup: { against: own }");
+        let said = folder.ends("build p.yaml --input raw --output out2", 65);
+        assert!(said.err.contains("build that one again"), "{}", said.err);
+        assert!(said.err.contains("p.yaml:3:"), "{}", said.err);
+        assert!(!said.err.contains("remove the file"), "{}", said.err);
+    }
+    fs::write(&catalog, whole).unwrap();
     for (stage, why) in [
         ("paragraph_dedup: { against: own, scope: raw_file }", "none is of both runs"),
         ("crawl_dedup: { by: winning_url, against: { run: own, then: mark } }", "it cannot mark"),
