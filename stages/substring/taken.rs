@@ -127,20 +127,37 @@ pub(crate) fn without_spans(text: &str, spans: &[Span], cuts: &mut Vec<Cut>) -> 
     kept
 }
 
-/// A text without the lines that lie in spans from end to end; of an empty one its end does.
+/// A text without the lines that lie in spans from end to end; of an empty one its end does. Lines of a span that
+/// follow each other are cut as one, piece by piece of those who have it.
 pub(crate) fn without_whole_lines(text: &str, spans: &[Span], cuts: &mut Vec<Cut>) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut spans = spans.iter().peekable();
+    let mut lines: Option<(&Span, Range<usize>)> = None;
+    let mut cut = |lines: &mut Option<(&Span, Range<usize>)>| {
+        if let Some((span, lines)) = lines.take() {
+            span.cut(lines.start, lines.end, cuts);
+        }
+    };
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
         let content = if line.len() > 1 { end - usize::from(line.ends_with('\n')) } else { end };
         while spans.next_if(|span| span.end < content).is_some() {}
         match spans.peek().filter(|span| span.start <= start && content <= span.end) {
-            Some(span) => span.cut(start, content, cuts),
-            None => kept.push_str(line),
+            Some(span) => match &mut lines {
+                Some((of, lines)) if std::ptr::eq(*of, *span) => lines.end = content,
+                _ => {
+                    cut(&mut lines);
+                    lines = Some((span, start..content));
+                }
+            },
+            None => {
+                cut(&mut lines);
+                kept.push_str(line);
+            }
         }
         start = end;
     }
+    cut(&mut lines);
     kept
 }

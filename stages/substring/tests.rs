@@ -288,6 +288,30 @@ fn a_document_that_lost_a_part_is_not_named_for_it() {
 }
 
 #[test]
+fn lines_that_follow_each_other_are_told_as_one() {
+    let lines: Vec<String> =
+        (0..300).map(|line| format!("line {} of the log, {}", line * line, line * 77 % 1013)).collect();
+    let (log, head) = (lines.join("\n"), lines[..100].join("\n"));
+    let own = "What stands above was read before, and this was not.";
+    let texts = [log.clone(), head.clone(), format!("{own}\n{log}\n{own} And so on, {own}\n{head}")];
+    let (left, cuts) = after(&dedup("{ min_bytes: 40, at: lines }", None), &texts);
+    assert_eq!(left, [log.as_str(), "-", &format!("{own}\n{own} And so on, {own}\n")]);
+    let first = First::Document(crate::Rank { raw_file: 0, record: 0 });
+    let from = own.len() + 1;
+    let end = texts[2].len();
+    assert_eq!(
+        cuts[2],
+        [crate::Cut { start: from, end: from + log.len(), first }, crate::Cut { start: end - head.len(), end, first }]
+    );
+    // Other lines of other documents are told apart, and none of what goes is left out.
+    let mixed = [lines[..50].join("\n"), lines[50..].join("\n"), log.clone()];
+    let (_, cuts) = after(&dedup("{ min_bytes: 40, at: lines }", None), &mixed);
+    assert!(cuts[2].len() < 5, "{:?}", cuts[2]);
+    assert_eq!((cuts[2][0].start, cuts[2].last().map(|cut| cut.end)), (0, Some(log.len())));
+    assert!(cuts[2].windows(2).all(|pair| pair[1].start - pair[0].end <= 1), "{:?}", cuts[2]);
+}
+
+#[test]
 fn a_span_in_tokens_ends_where_tokens_do() {
     let shared = "the tide comes in, the sea is grey";
     let texts = [format!("a{shared} and the"), format!("{shared}s are out")];
