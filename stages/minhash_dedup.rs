@@ -69,11 +69,11 @@ pub struct MinhashDedup {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Ours: 5 words in small letters, without punctuation; 16 bands of 6, threshold 0.8.
+    /// Ours: 5 words in small letters, without punctuation (`_` is a letter); 16 bands of 6, threshold 0.8.
     #[default]
     Default,
-    /// datatrove's: 5 words in small letters, without punctuation and accents, digits as 0; 14 bands of
-    /// 8. Its hashes are others, so that its bands are not ours number by number. FineWeb was made with
+    /// datatrove's: 5 words in small letters, without punctuation (`_` is a letter) and accents, digits as 0; 14 bands
+    /// of 8. Its hashes are others, so that its bands are not ours number by number. FineWeb was made with
     /// 14 bands of 8, to find pairs of a similarity of 0.75.
     Datatrove,
     /// RedPajama-V2's: 13 words in small letters, without ASCII's punctuation; of 128 permutations those
@@ -378,8 +378,9 @@ impl Dedup for Minhash {
 
     fn alike(&self, one: &[u64], other: &[u64]) -> Option<f32> {
         let (less, more) = (one.len().min(other.len()), one.len().max(other.len()));
-        // What is so much shorter cannot be alike.
-        if (less as f64) < self.threshold * more as f64 {
+        // What is so much shorter cannot be alike. It is a quotient, as the similarity is, which then is never more: of a
+        // product, 0.55 of 100 shingles are more than 55.
+        if (less as f64 / more.max(1) as f64) < self.threshold {
             return None;
         }
         let similarity = minhash::jaccard(one, other);
@@ -521,5 +522,21 @@ mod tests {
         let everything = ready("{ threshold: 0 }");
         assert_eq!(everything.alike(&[], &[]), None);
         assert_eq!(everything.alike(&[1], &[2]), None);
+    }
+
+    #[test]
+    fn a_pair_at_the_threshold_goes_whatever_the_numbers() {
+        for all in 1..=400u64 {
+            let shingles: Vec<u64> = (0..all).collect();
+            for part in 1..=all {
+                let threshold = part as f64 / all as f64;
+                let dedup = Minhash { threshold, ..ready("{}") };
+                assert!(dedup.alike(&shingles[..part as usize], &shingles).is_some(), "{part} of {all}");
+            }
+        }
+        let dedup = ready("{ threshold: 0.55 }");
+        let shingles: Vec<u64> = (0..100).collect();
+        assert_eq!(dedup.alike(&shingles, &shingles[..55]), Some(0.55));
+        assert_eq!(dedup.alike(&shingles, &shingles[..54]), None);
     }
 }

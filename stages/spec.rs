@@ -254,7 +254,7 @@ stages! {
     LineLength(line_length), Filter, version 1, reasons ["line_too_long", "lines_too_long_on_average"], example "line_length: { max: 1000, max_mean: 100 }";
     LineNgramDedup(line_ngram_dedup), Dedup, version 1, reasons ["ngrams_seen"], example "line_ngram_dedup: { ngram: 13, share: 0.8 }";
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
-    MinhashDedup(minhash_dedup), Dedup, version 3, reasons ["near_duplicate"], example "minhash_dedup: { threshold: 0.8 }";
+    MinhashDedup(minhash_dedup), Dedup, version 4, reasons ["near_duplicate"], example "minhash_dedup: { threshold: 0.8 }";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
     ParagraphDedup(paragraph_dedup), Dedup, version 2, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
