@@ -120,7 +120,7 @@ impl TryFrom<Written> for LineNgramDedup {
     fn try_from(written: Written) -> std::result::Result<LineNgramDedup, String> {
         let preset = LineNgramDedup::of(written.preset);
         if written.ngram.is_some_and(|ngram| ngram.0 > MOST_WORDS) {
-            return Err(format!("an n-gram has at most {MOST_WORDS} words"));
+            return Err(format!("`ngram`: an n-gram has at most {MOST_WORDS} words"));
         }
         if written.share.is_some_and(|share| share.0 == 0.0) {
             return Err(

@@ -114,7 +114,7 @@ impl MinhashDedup {
     fn checked(self) -> Result<MinhashDedup, String> {
         let MinhashDedup { preset, ngram, bands, rows, similarity, permutations, threshold, verify, bucket, .. } = self;
         if ngram.is_some_and(|ngram| ngram.0 > MOST_WORDS as u64) {
-            return Err(format!("an ngram of more than {MOST_WORDS} words"));
+            return Err(format!("an `ngram` of more than {MOST_WORDS} words"));
         }
         if similarity.is_some() && (bands.is_some() || rows.is_some()) {
             return Err("either `similarity`, or `bands` and `rows`: it is there to find these two".into());
@@ -129,21 +129,21 @@ impl MinhashDedup {
             return Err("a `bucket` of one document, in which nothing is compared: at least 2".into());
         }
         if similarity.is_some_and(|similarity| similarity.0 == 0.0) {
-            return Err("a similarity of 0, which all documents have".into());
+            return Err("a `similarity` of 0, which all documents have".into());
         }
         if permutations.is_some_and(|permutations| permutations.0 > MOST_BINS as u64) {
-            return Err(format!("more than {MOST_BINS} permutations"));
+            return Err(format!("more than {MOST_BINS} `permutations`"));
         }
         if preset == Preset::RpV2 && (ngram.is_some() || permutations.is_some_and(|most| most.0 > PERMUTATIONS as u64))
         {
-            return Err(format!("`rp_v2` has shingles of 13 words and {PERMUTATIONS} permutations"));
+            return Err(format!("`rp_v2` has shingles of 13 words (no `ngram`) and {PERMUTATIONS} `permutations`"));
         }
         let (bands, rows) = self.banding();
         if preset == Preset::RpV2 && bands * rows > PERMUTATIONS {
-            return Err(format!("{bands} bands of {rows}, of `rp_v2`'s {PERMUTATIONS} permutations"));
+            return Err(format!("{bands} `bands` of {rows} `rows`, of `rp_v2`'s {PERMUTATIONS} permutations"));
         }
         if bands > 255 || rows > MOST_BINS || bands * rows > MOST_BINS {
-            return Err(format!("more than 255 bands, or more than {MOST_BINS} numbers in all"));
+            return Err(format!("more than 255 `bands`, or more than {MOST_BINS} numbers in all (`rows` of each)"));
         }
         Ok(self)
     }

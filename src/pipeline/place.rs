@@ -26,15 +26,26 @@ impl<'t> Within<'t> {
         }
     }
 
+    /// Where the name of an option stands.
+    pub fn key(&self, option: &str) -> Option<Place> {
+        let at = self.option(self.start(), option)?;
+        Some(self.place(at, option.chars().count()))
+    }
+
+    /// The first place from one on where an option is named.
+    fn option(&self, from: At, option: &str) -> Option<At> {
+        self.find(from, option, |before, after| {
+            let after = after.trim_start_matches(['"', '\'']).trim_start();
+            let before = before.trim_end_matches(['"', '\'']).trim_end();
+            after.starts_with(':') && (before.is_empty() || before.ends_with(['{', ',', '-', ':', '[']))
+        })
+    }
+
     /// Where the value of an option stands. An option within an option is named by all of their names.
     pub fn value(&self, options: &[&str]) -> Option<Place> {
         let mut from = self.start();
         for option in options {
-            let (line, at) = self.find(from, option, |before, after| {
-                let after = after.trim_start_matches(['"', '\'']).trim_start();
-                let before = before.trim_end_matches(['"', '\'']).trim_end();
-                after.starts_with(':') && (before.is_empty() || before.ends_with(['{', ',', '-', ':', '[']))
-            })?;
+            let (line, at) = self.option(from, option)?;
             let rest = &self.line(line)[at..];
             from = self.next((line, at + rest.find(':')? + 1))?;
         }

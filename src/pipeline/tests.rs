@@ -234,6 +234,29 @@ fn every_mistake_points_at_its_place() {
 }
 
 #[test]
+fn options_that_do_not_fit_are_underlined_by_name() {
+    for (stage, word) in [
+        ("line_ngram_dedup: { share: 0.7, ngram: 5000 }", "ngram"),
+        ("line_ngram_dedup: { ngram: 13, share: 0 }", "share"),
+        ("exact_dedup: { keep: { highest: score }, bloom: { error_rate: 0.01 } }", "bloom"),
+        ("exact_dedup: { bloom: { error_rate: 0.01 }, against: old }", "against"),
+        ("substring_dedup: { min_tokens: 50, min_bytes: 200 }", "min_bytes"),
+        ("substring_dedup:\n      at: lines\n      min_tokens: 50\n      min_bytes: 200", "min_bytes"),
+        ("minhash_dedup: { verify: false, threshold: 0.9 }", "threshold"),
+        ("minhash_dedup: { bands: 300, rows: 2 }", "bands"),
+        ("minhash_dedup: { ngram: 65 }", "ngram"),
+        ("minhash_dedup: { similarity: 0 }", "similarity"),
+    ] {
+        let said = message(&format!("slices:\n  c4: {{}}\nstages:\n  - {stage}\n"));
+        let lines: Vec<&str> = said.lines().collect();
+        let at = lines.iter().position(|line| line.contains('^')).unwrap();
+        let from = lines[at].find('^').unwrap();
+        let underlined = &lines[at - 1][from..from + lines[at].matches('^').count()];
+        assert_eq!(underlined, word, "{said}");
+    }
+}
+
+#[test]
 fn a_signal_that_a_model_or_the_source_may_tell_can_be_judged() {
     let keep = |model: &str, stages: &str| format!("slices:\n  common_crawl: {{}}\n{model}\nstages:\n{stages}");
     for yaml in [

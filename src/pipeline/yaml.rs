@@ -8,6 +8,7 @@ use serde::{Deserialize, de};
 use serde_saphyr::Spanned;
 
 use super::Pipeline;
+use super::place::Within;
 use crate::failure::{Failure, Place, Result};
 
 /// Reads a pipeline.
@@ -77,7 +78,16 @@ pub fn place(file: &str, text: &str, location: serde_saphyr::Location) -> Place 
 fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
     use serde_saphyr::Error;
     let located = |failure: Failure| match error.location() {
-        Some(location) if location.line() > 0 => failure.at(place(file, text, location)),
+        Some(location) if location.line() > 0 => {
+            let place = place(file, text, location);
+            // Of a map whose options do not fit together: at the first option that is named.
+            let word = match error {
+                Error::SerdeUnknownVariant { .. } | Error::SerdeUnknownField { .. } => None,
+                Error::SerdeMissingField { .. } | Error::DuplicateMappingKey { .. } => None,
+                _ => named_option(text, &place, &failure.message),
+            };
+            failure.at(word.unwrap_or(place))
+        }
         _ => Failure { message: format!("{file}: {}", failure.message), ..failure },
     };
     let (message, hint) = match error {
@@ -129,6 +139,18 @@ fn in_words(file: &str, text: &str, error: &serde_saphyr::Error) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// Of the options that a message about a map names in backticks, the place of the first that stands in it.
+fn named_option(text: &str, map: &Place, message: &str) -> Option<Place> {
+    let from: String = map.text.chars().skip(map.column - 1).collect();
+    let is_map = from.starts_with('{') || from.split(':').next().is_some_and(|key| key != from && is_word(key));
+    let named = message.split('`').skip(1).step_by(2).filter_map(|words| words.split(':').next());
+    named.filter(|word| is_map && is_word(word)).find_map(|word| Within::new(text, map.clone()).key(word))
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
 /// The command that tells what may stand at a place of a pipeline: options of a stage or of a
