@@ -53,6 +53,10 @@ impl Dedup for CrawlDedup {
         Reason("crawled_before")
     }
 
+    fn takes_the_source_s_word(&self) -> bool {
+        true
+    }
+
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
         let url = document.meta.url.as_deref();
         let digest = || document.meta.word("digest");

@@ -298,6 +298,12 @@ pub trait Dedup: Send + Sync {
     /// Appends what tells how alike a text is to others: hashes, ascending, each once.
     fn evidence(&self, _text: &str, _hashes: &mut Vec<u64>) {}
 
+    /// Whether documents are the same to it by what their source said of them: nobody has compared their texts, and
+    /// receipts say so.
+    fn takes_the_source_s_word(&self) -> bool {
+        false
+    }
+
     /// How alike two documents are, by their evidence, if that is enough for one to go.
     fn alike(&self, _one: &[u64], _other: &[u64]) -> Option<f32> {
         None

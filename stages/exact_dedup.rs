@@ -50,7 +50,8 @@ pub enum By {
     /// white space was and none at the ends, decomposed (NFD). Texts that have no word left are the same.
     NormalizedText,
     /// A word that the source said, by its name: `{ meta: url }`, `{ meta: digest }`. A document of which
-    /// nothing of that name was said is compared with none, and stays.
+    /// nothing of that name was said is compared with none, and stays. Nobody compares texts then, and `dropped/` has no
+    /// similarity.
     Meta(String),
 }
 
@@ -152,6 +153,10 @@ impl Dedup for ExactDedup {
             key[WEIGHED..].copy_from_slice(&worth.to_be_bytes()[..5]);
         }
         keys.push(key);
+    }
+
+    fn takes_the_source_s_word(&self) -> bool {
+        matches!(self.by, By::Meta(_))
     }
 
     fn order(&self) -> Order {

@@ -238,11 +238,11 @@ stages! {
     C4Lines(c4_lines), Edit, version 1, reasons [], example "c4_lines: {}";
     ContentHash(content_hash), Measure, version 1, reasons [], example "content_hash: {}";
     CopyrightHeader(copyright_header), Edit, version 1, reasons [], example "copyright_header: {}";
-    CrawlDedup(crawl_dedup), Dedup, version 2, reasons ["crawled_before"], example "crawl_dedup: { by: digest }";
+    CrawlDedup(crawl_dedup), Dedup, version 3, reasons ["crawled_before"], example "crawl_dedup: { by: digest }";
     Dclm(dclm), Measure, version 1, reasons [], example "dclm: {}";
     DclmLines(dclm_lines), Edit, version 1, reasons [], example "dclm_lines: {}";
     EmptyText(empty_text), Filter, version 1, reasons ["empty_text"], example "empty_text: {}";
-    ExactDedup(exact_dedup), Dedup, version 2, reasons ["exact_duplicate"], example "exact_dedup: {}";
+    ExactDedup(exact_dedup), Dedup, version 3, reasons ["exact_duplicate"], example "exact_dedup: {}";
     Extension(extension), Filter, version 1, reasons ["extension"], example "extension: { keep: [.py, .rs, Makefile] }";
     Fineweb(fineweb), Measure, version 1, reasons [], example "fineweb: {}";
     Gopher(gopher), Measure, version 1, reasons [], example "gopher: {}";
@@ -256,7 +256,7 @@ stages! {
     LineStatistics(line_statistics), Measure, version 1, reasons [], example "line_statistics: {}";
     MinhashDedup(minhash_dedup), Dedup, version 4, reasons ["near_duplicate"], example "minhash_dedup: { threshold: 0.8 }";
     Pack(pack), Pack, version 1, reasons [], example "pack: { shard_tokens: 1000000000 }";
-    ParagraphDedup(paragraph_dedup), Dedup, version 2, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
+    ParagraphDedup(paragraph_dedup), Dedup, version 3, reasons ["all_paragraphs_duplicate"], example "paragraph_dedup: { min_characters: 40 }";
     PathRules(path_rules), Filter, version 1, reasons ["path_ending", "path_name"], example "path_rules: { drop_endings: [.crt], drop_names: [LICENSE] }";
     Perplexity(perplexity), Measure, version 2, reasons [], example "perplexity: { lines: apart, cutoffs: { en: { head: 340, middle: 520 } } }";
     PersonalData(personal_data), Edit, version 2, reasons [], example "personal_data: { phone: ignore }";

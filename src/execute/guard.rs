@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use corpus::Counts;
 use corpus::sorted::Sorter;
 use corpus::table::DocumentReader;
-use stages::{Guard, Rank, Then};
+use stages::{Built, Guard, Rank, Then};
 
 use crate::clusters::{self, Cluster, MEMBERS, Member};
 use crate::failure::{Code, Failure, Result};
@@ -272,7 +272,12 @@ fn largest(run: &Run<'_>, group: usize) -> Result<Vec<Cluster>> {
     let shown: BTreeSet<Rank> =
         found.iter().flat_map(|(kept, _, gone)| gone.iter().map(|(rank, _)| *rank).chain([*kept])).collect();
     let begins = beginnings(run, group, &shown)?;
-    let member = |rank: &Rank, similarity| {
+    let compared = match run.plan.groups[group].spec.build(run.models).map_err(Failure::configuration)? {
+        Built::Dedup(dedup) => !dedup.takes_the_source_s_word(),
+        _ => true,
+    };
+    let member = |rank: &Rank, similarity: Option<f32>| {
+        let similarity = similarity.filter(|similarity| compared && *similarity >= 0.0);
         let (id, run) = run.plan.document_at(*rank);
         let begins = begins.get(rank).cloned().unwrap_or_default();
         Member { id: id.to_string(), run: run.map(|run| run.to_string()), similarity, begins }

@@ -11,7 +11,7 @@ use corpus::{DocumentId, Error, Evidence, Signal};
 use crossbeam_channel::Sender;
 use sources::{Record, Sink};
 use stages::against::SIGNALS;
-use stages::{Part, Rank};
+use stages::{Finding, Part, Rank};
 
 use super::Documents;
 use super::bounds::{Budget, Permit};
@@ -193,7 +193,10 @@ impl<'t> Hand<'t> {
                 }
                 (Some(found), _) => {
                     let (kept, run) = plan.document_at(found.kept);
-                    Item::Gone(document, Evidence::Twin { kept, similarity: found.similarity, run })
+                    // Of what has the same key a mark says that it is the same; a receipt says what was compared.
+                    let similarity =
+                        if task.segment.takes_the_source_s_word() { Finding::UNKNOWN } else { found.similarity };
+                    Item::Gone(document, Evidence::Twin { kept, similarity, run })
                 }
                 (None, Some(found)) => {
                     let mut document = document;

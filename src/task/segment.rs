@@ -90,6 +90,11 @@ impl Segment {
         self.before.as_ref().is_some_and(|(_, dedup)| dedup.keeps_no_copy())
     }
 
+    /// Whether that dedup takes documents for the same by what their source said of them.
+    pub fn takes_the_source_s_word(&self) -> bool {
+        self.before.as_ref().is_some_and(|(_, dedup)| dedup.takes_the_source_s_word())
+    }
+
     /// The dedup that went before, by its label, and why documents go.
     pub fn cut_by(&self) -> Option<(&str, Reason)> {
         self.before.as_ref().map(|(label, dedup)| (&**label, dedup.reason()))
@@ -300,10 +305,10 @@ impl Taken {
     fn of(document: &Document, mut cut: Vec<Cut>) -> Option<Taken> {
         let text = document.text();
         // Stretches that meet may do so within a character, which the earlier one then leaves to the later; and an
-        // empty line is told of by what stands around it.
+        // empty line is told of by what stands around it, but of an empty document.
         cut.retain_mut(|cut| {
             (cut.start, cut.end) = (text.floor_char_boundary(cut.start), text.floor_char_boundary(cut.end));
-            cut.start < cut.end
+            cut.start < cut.end || text.is_empty()
         });
         let mut taken = Taken { id: document.id.clone(), cuts: Vec::with_capacity(cut.len()), begins: String::new() };
         for cut in cut {

@@ -317,6 +317,20 @@ fn of_several_dedups_that_mark_parts_the_greatest_share_stays() {
     assert_eq!(kept, ["c4/c.json#0", "c4/c.json#2", "c4/c.json#3", "c4/c.json#5"]);
 }
 
+#[test]
+fn an_empty_document_that_goes_has_a_row_too() {
+    let folder = Folder::new();
+    let texts = ["", "a", "", "b\n\nc", "\n\n"];
+    folder.write("raw/c.json", texts.map(crate::support::record).concat());
+    folder.pipeline("p.yaml", "paragraph_dedup: { keep: none, blank_lines: compare, min_characters: 0 }");
+    folder.fine("build p.yaml --input raw --output out");
+    let ids = |what: &str| rows(&folder, what).iter().map(|row| row["id"].to_string()).collect::<BTreeSet<_>>();
+    let gone = ids("out/dropped/c4");
+    assert_eq!(gone.len(), 3, "{gone:?}");
+    assert!(gone.is_subset(&ids("out/cut/c4")), "{gone:?}");
+    folder.fine("verify out");
+}
+
 /// What a finished run tells: texts as they were read, those that it kept, what it dropped and at which stage,
 /// and what it cut from each document, with the document that is named for it.
 struct Told {

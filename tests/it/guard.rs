@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::dedups::documents;
+use crate::dedups::{documents, rows};
 use crate::support::{Folder, record};
 
 /// One document in five is one of five short texts; the others differ.
@@ -238,6 +238,31 @@ fn what_stays_in_another_run_is_told_with_that_run() {
     let json = folder.fine("status out --clusters 1 --json").out;
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["clusters"][0]["kept"]["run"], "other", "{json}");
+}
+
+#[test]
+fn of_what_has_the_same_address_nobody_says_how_alike_it_is() {
+    let folder = Folder::new();
+    folder.corpus();
+    let whole = fs::read(folder.path("raw/c4-00000.json.gz")).unwrap();
+    folder.write("raw/c4-00009.json.gz", whole);
+    for stage in
+        ["exact_dedup: { by: { meta: url }, guard: { cluster: 1 } }", "crawl_dedup: { by: url, guard: { cluster: 1 } }"]
+    {
+        folder.pipeline("p.yaml", stage);
+        let built = folder.fine("build p.yaml --input raw --output out");
+        assert!(built.err.contains("    goes c4/c4-000"), "{}", built.err);
+        let clusters = folder.fine("status out --clusters 1").out;
+        assert!(clusters.contains("    goes c4/c4-000"), "{clusters}");
+        assert!(!built.err.contains("alike") && !clusters.contains("alike"), "{}{clusters}", built.err);
+        let dropped = rows(&folder, "out/dropped/c4");
+        assert_eq!(dropped.len(), 120);
+        for row in dropped {
+            assert!(row["kept_id"].is_string() && row["similarity"].is_null(), "{row}");
+            assert!(row["evidence"].as_str().unwrap().ends_with("with which nobody compared it"), "{row}");
+        }
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
 }
 
 #[test]
