@@ -192,6 +192,9 @@ pub struct StatusArgs {
     /// Show the N largest clusters of a finished run: documents that stay, and how many went for each
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
     pub clusters: Option<u16>,
+    /// Most memory for sorting with --clusters; what is beyond lies in the run's folder as long as it is sorted
+    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    pub memory: Size,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,

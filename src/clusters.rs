@@ -14,14 +14,13 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Result};
 use crate::report::{count, number};
+use crate::size::Size;
 
 /// How many members of a cluster are shown.
 pub const MEMBERS: usize = 3;
 /// Lines of a text that are shown, and characters of each.
 const LINES: usize = 2;
 const WIDTH: usize = 100;
-/// Memory for sorting the receipts of a finished run, in bytes.
-const SORT: usize = 256 << 20;
 
 /// Documents that go for one that stays.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -125,14 +124,23 @@ fn lines_of(out: &mut String, member: &Member) {
 }
 
 /// The largest clusters of a finished run, from its receipts in `dropped/`. The texts of those that
-/// stayed are still there; of those that went, their ids.
-pub fn of_run(store: &Store, catalog: &Catalog, most: usize) -> Result<Vec<Cluster>> {
+/// stayed are still there; of those that went, their ids. What memory has no room for lies in the run's folder, which
+/// has room for such files, or where nobody may write there in the system's own for scratch.
+pub fn of_run(store: &Store, catalog: &Catalog, most: usize, memory: Size) -> Result<Vec<Cluster>> {
+    if let Ok(scratch) = Store::create(store.root()) {
+        let found = sorted_in(&scratch, store, catalog, most, memory);
+        scratch.leave()?;
+        return found;
+    }
     let folder = tempfile::tempdir().map_err(Failure::io("cannot make a scratch folder in", std::env::temp_dir()))?;
-    let scratch = Store::create(folder.path())?;
+    sorted_in(&Store::create(folder.path())?, store, catalog, most, memory)
+}
+
+fn sorted_in(scratch: &Store, store: &Store, catalog: &Catalog, most: usize, memory: Size) -> Result<Vec<Cluster>> {
     let files: Vec<&str> =
         catalog.slices.values().flat_map(|slice| &slice.dropped).map(|output| output.name.as_str()).collect();
     // The cluster, then the file and the row of the receipt.
-    let mut receipts = Sorter::<28>::new(&scratch, SORT);
+    let mut receipts = Sorter::<28>::new(scratch, memory.0 as usize);
     for (file, name) in files.iter().enumerate() {
         let mut row = 0u64;
         table::each_row(&store.path(name), &mut |receipt| {

@@ -128,7 +128,7 @@ pub fn status(args: &StatusArgs) -> Result<()> {
 /// The largest clusters of a finished run, if they are asked for.
 fn clusters_of(args: &StatusArgs, store: &Store, catalog: Option<&Catalog>) -> Result<Option<Vec<Cluster>>> {
     match (args.clusters, catalog) {
-        (Some(most), Some(catalog)) => clusters::of_run(store, catalog, usize::from(most)).map(Some),
+        (Some(most), Some(catalog)) => clusters::of_run(store, catalog, usize::from(most), args.memory).map(Some),
         _ => Ok(None),
     }
 }

@@ -285,6 +285,12 @@ fn status_shows_the_largest_clusters_of_a_finished_run() {
                  went out as often.\n    goes c4/c4-00000.json.gz#5 (1.000 alike)\n";
     assert!(shown.starts_with(first), "{shown}");
     assert_eq!(shown.matches(" stays\n").count(), 2, "{shown}");
+    // In little memory they lie in the run's folder while they are sorted, and nothing of them stays there.
+    let before = fs::read_dir(folder.path("out")).unwrap().count();
+    let mut command = folder.command("status out --clusters 2 --memory 1");
+    let nowhere = crate::support::said(command.env("TMPDIR", folder.path("nowhere")).output().unwrap());
+    assert!(nowhere.out.contains(shown), "{}{}", nowhere.out, nowhere.err);
+    assert_eq!(fs::read_dir(folder.path("out")).unwrap().count(), before);
     let json = folder.fine("status out --clusters --json").out;
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     let clusters = value["clusters"].as_array().unwrap();
