@@ -143,7 +143,7 @@ impl StageCounts {
 pub struct PairCounts {
     /// Pairs that sketches proposed, as often as they did.
     pub proposed: u64,
-    /// Pairs that were left out, since too many documents had a sketch in common.
+    /// Pairs that were left out, since too many documents had a sketch in common, as often as they were.
     pub capped: u64,
     /// Different pairs that were compared.
     pub compared: u64,

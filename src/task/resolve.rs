@@ -57,7 +57,8 @@ pub fn resolve(run: &Run<'_>, task: &Task, group: usize, range: usize) -> Result
         let mut theirs: Vec<Finding> = Vec::new();
         let mut sorted = sketches.sorted()?.map(|bytes| bytes.map(|bytes| order.from_bytes(bytes)));
         // No judge runs now, whose share of the memory what shares a key may have.
-        pairs.capped = dedup.resolve_within(&mut sorted, (run.store, run.memory.state), &mut |finding| {
+        // Where a dedup marks, pairs of ours are proposed in both rounds, and left out in both.
+        pairs.capped += dedup.resolve_within(&mut sorted, (run.store, run.memory.state), &mut |finding| {
             if plan.is_others(finding.gone) && !judges_others {
                 if spec.twice {
                     let number = |finding: &Finding| finding.as_part().map(|part| part.number);

@@ -89,6 +89,23 @@ fn a_crowd_loses_the_same_however_raw_files_are_put_together() {
     assert!(in_one == reference, "{} and {}", in_one.2, reference.2);
 }
 
+/// Where a dedup marks what another run has, pairs of ours are proposed twice: what both rounds left out counts.
+#[test]
+fn what_a_dedup_that_marks_left_out_is_counted_in_both_rounds() {
+    let folder = Folder::new();
+    generate_crowd(&folder.path("raw"), 13, 50, 4).unwrap();
+    folder.write("old/o.json", crate::support::record("Nobody else has any of these few words about the tide."));
+    folder.pipeline("old.yaml", "empty_text: {}");
+    folder.fine("build old.yaml --input old --output other");
+    let capped = |out: &str, more: &str| {
+        folder.pipeline("p.yaml", &format!("minhash_dedup: {{ bucket: 4{more} }}"));
+        folder.fine(&format!("build p.yaml --input raw --output {out}"));
+        folder.catalog(out)["pairs"]["c4: 1:minhash_dedup"]["capped"].as_u64().unwrap()
+    };
+    let (plain, marks) = (capped("plain", ""), capped("marks", ", against: { run: other, then: mark }"));
+    assert!(plain > 1000 && marks == 2 * plain, "{plain} {marks}");
+}
+
 /// The report is worth nothing if it finds no fault where there are some.
 #[test]
 fn what_goes_unverified_is_found_out() {
