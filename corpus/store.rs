@@ -157,6 +157,16 @@ impl Store {
         }
     }
 
+    /// Removes the folders of a folder in which nothing is left, and the folder itself if nothing is left of it.
+    pub fn remove_empty(&self, name: &str) {
+        let path = self.path(name);
+        // Of one that is not empty the system says no.
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(path);
+    }
+
     /// Runs `sweep` if no other process has this store open for writing; says whether it ran.
     /// What lies aside is removed with it.
     pub fn alone(&self, sweep: impl FnOnce() -> Result<()>) -> Result<bool> {

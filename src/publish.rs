@@ -292,6 +292,7 @@ pub fn sweep(store: &Store, plan: &Plan, catalog: &Catalog, keep_between: bool) 
                     store.remove(&name)?;
                 }
             }
+            store.remove_empty(folder);
         }
         let ledger = Ledger::new(store);
         for name in ledger.stale(&tasks)? {

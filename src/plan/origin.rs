@@ -120,6 +120,19 @@ pub fn stage_key(
     key
 }
 
+/// What a dedup compares: what it does, but for whether it tells what it took; and whether it tells that.
+pub fn comparison_key(
+    label: &str,
+    spec: &StageSpec,
+    models: &BTreeMap<String, ModelEntry>,
+    tokenizer: Option<&TokenizerEntry>,
+) -> (serde_json::Value, bool) {
+    let mut key = stage_key(label, spec, models, tokenizer);
+    let options = key["options"].get_mut(spec.name()).and_then(|options| options.as_object_mut());
+    let receipts = options.and_then(|options| options.remove("receipts"));
+    (key, receipts.is_none_or(|receipts| receipts == true))
+}
+
 /// What a source does: its version and its options.
 pub fn source_key(source: &SourceSpec) -> serde_json::Value {
     serde_json::json!({ "source": source, "version": source.version() })

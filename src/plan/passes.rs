@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use corpus::catalog::FORMAT;
 use corpus::{Digest, table};
 
-use super::origin::{source_key, stage_key};
+use super::origin::{comparison_key, source_key};
 use super::{Group, PARTITION, Pass, Plan, Task, TaskKind};
 
 /// Partitions' worth of raw bytes for each range of keys, and the most ranges: a finding is looked
@@ -86,7 +86,7 @@ impl Plan {
             // What other runs have is sketched where the documents are that it is held against.
             let mut others: Vec<Vec<(Digest, usize)>> = vec![Vec::new(); self.groups.len()];
             for (index, group) in self.groups.iter().enumerate().filter(|(_, group)| group.barrier == level) {
-                let does = stage_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref());
+                let (does, _) = comparison_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref());
                 for part in group.references.clone() {
                     let reference = &self.references[part];
                     let id = Digest::of_value(&("reference", FORMAT, &does, reference.catalog, &reference.name));
@@ -113,7 +113,7 @@ impl Plan {
                     .flat_map(|slice| self.slices[*slice].partitions.clone())
                     .filter_map(|partition| Some((partitions[partition]?, self.partitions[partition].files.start)));
                 let read: Vec<(Digest, usize)> = std::mem::take(&mut others[index]).into_iter().chain(ours).collect();
-                let does = stage_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref());
+                let (does, receipts) = comparison_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref());
                 let read = Digest::of_value(&("sketches", &does, read));
                 let mut found = Digest::of_value(&("findings", read, group.ranges));
                 group.resolve_pass = passes.len();
@@ -161,6 +161,10 @@ impl Plan {
                     let id = Digest::of_value(&("judge", FORMAT, found));
                     judges.push(Task { id, kind: TaskKind::Judge { group: index } });
                     found = id;
+                }
+                // What is cut is told where it is cut, or not: that changes nothing of what was found.
+                if !receipts {
+                    found = Digest::of_value(&("without receipts", found));
                 }
                 // Receipts name the other run as the pipeline does.
                 if let Some(run) = group.spec.against() {
@@ -212,7 +216,7 @@ impl Plan {
         // The keys of the sketches that it leaves are part of what it does.
         let dedup = slice.dedups.get(segment).map(|group| {
             let group = &self.groups[*group];
-            self.stage_key(&group.label, &group.spec)
+            comparison_key(&group.label, &group.spec, &self.models, self.tokenizer.as_ref()).0
         });
         let reads = match before {
             Some(before) => serde_json::json!({ "task": before.0, "findings": before.1 }),

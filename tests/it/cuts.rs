@@ -331,6 +331,35 @@ fn an_empty_document_that_goes_has_a_row_too() {
     folder.fine("verify out");
 }
 
+#[test]
+fn to_tell_of_cuts_or_not_does_the_last_pass_anew_and_no_other() {
+    let folder = Folder::new();
+    pages(&folder, 3, 20);
+    for stage in [
+        "paragraph_dedup: { min_characters: 10",
+        "line_ngram_dedup: { ngram: 5, min_words: 5",
+        "substring_dedup: { min_bytes: 40",
+    ] {
+        let build = |more: &str| {
+            folder.pipeline("p.yaml", &format!("{stage}{more} }}"));
+            let said = folder.fine("build p.yaml --input raw --output out --keep-between --json");
+            let result: serde_json::Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
+            (result["tasks_run"].as_u64().unwrap(), result["tasks_done_before"].as_u64().unwrap())
+        };
+        let (all, _) = build("");
+        let told = rows(&folder, "out/cut/c4").len();
+        let kept = documents(&folder, "out");
+        let partitions = fs::read_dir(folder.path("out/documents/c4")).unwrap().count() as u64;
+        let (ran, before) = build(", receipts: false");
+        assert!(ran < 2 * partitions && ran + before == all, "{stage}: {ran} of {all}, {partitions}");
+        assert!(!folder.path("out/cut").exists(), "{stage}");
+        assert_eq!(documents(&folder, "out"), kept, "{stage}");
+        assert_eq!(build(""), (ran, before), "{stage}");
+        assert_eq!(rows(&folder, "out/cut/c4").len(), told, "{stage}");
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
+}
+
 /// What a finished run tells: texts as they were read, those that it kept, what it dropped and at which stage,
 /// and what it cut from each document, with the document that is named for it.
 struct Told {
