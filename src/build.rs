@@ -15,6 +15,7 @@ use crate::estimate::{self, Estimate};
 use crate::execute::passes::execute;
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::Ledger;
+use crate::measured;
 use crate::metrics::{self, Cost, MetricsFile, Observer};
 use crate::plan;
 use crate::prepare::{prepare, print_choice};
@@ -95,32 +96,26 @@ pub fn build(args: &BuildArgs) -> Result<()> {
     watch_interrupts(&stop)?;
     // An estimate pays where there is something to wait for.
     let raw_bytes: u64 = plan.raw_files.iter().map(|file| file.bytes).sum();
-    let estimate = match fresh && raw_bytes >= estimate::WORTH_IT {
-        true => {
-            // A run can do without one.
-            match estimate::measure(&prepared) {
-                Ok(estimate) => {
-                    report::say(&format!("estimate: {}", estimate.words()));
-                    estimate.check_room(&prepared.out)?;
-                    Some(estimate)
-                }
-                Err(failure) => {
-                    // Ctrl-C ends the run, not the sample alone.
-                    if !stop.load(Ordering::Relaxed) {
-                        report::say(&format!("warning: no estimate: {}", failure.message));
-                    }
-                    None
-                }
-            }
-        }
-        false => None,
+    let (needs, estimate) = match fresh && raw_bytes >= estimate::WORTH_IT {
+        true => measured::needs(&prepared, &store, || stop.load(Ordering::Relaxed))?,
+        false => (None, None),
     };
+    if let Some(estimate) = &estimate {
+        report::say(&format!("estimate: {}", estimate.words()));
+        for question in estimate.questions() {
+            report::say(&format!("warning: {question}"));
+        }
+    }
+    if let Some(needs) = needs {
+        estimate::check_room(&prepared.out, needs.disk)?;
+    }
     let (start, cpu) = (Instant::now(), metrics::process_cpu());
-    let spent = execute(&prepared, &store, &needed, &stop, estimate.as_ref().map(|e| e.text_bytes), progress(&store)?)
-        .map_err(|failure| match failure.code {
+    let spent = execute(&prepared, &store, &needed, &stop, needs.map(|needs| needs.text), progress(&store)?).map_err(
+        |failure| match failure.code {
             Code::Interrupted => failure.hint("run the same command again: it goes on where it stopped"),
             _ => failure,
-        })?;
+        },
+    )?;
     check_allowances(&prepared, &ledger)?;
     let catalog = make_catalog(plan, &ledger)?;
     if all_counts(&catalog).kept.documents == 0 && store.has(CATALOG) && !args.replace {

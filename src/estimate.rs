@@ -209,20 +209,13 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
 }
 
 impl Estimate {
-    /// Whether the disk of a run has room for it, as far as a sample can tell: one that is short is a
-    /// warning, one with less than half of what is needed ends the run before it begins.
-    pub fn check_room(&self, out: &std::path::Path) -> Result<()> {
-        let Ok(found) = rustix::fs::statvfs(out) else { return Ok(()) };
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        let needed = self.disk + self.disk_between;
-        let message = format!("this run may need {}, and {} has {}", Size(needed), out.display(), Size(free));
-        if needed / 2 > free {
-            return Err(Failure::new(Code::Failed, message).hint("give another disk with --output"));
-        }
-        if needed > free {
-            crate::report::say(&format!("warning: {message}"));
-        }
-        Ok(())
+    /// Dedups that would compare nothing: most often a word that no source says.
+    pub fn questions(&self) -> Vec<String> {
+        let idle = self.dedups.iter().filter(|dedup| dedup.documents > 0 && dedup.sketches == 0);
+        let words = |dedup: &DedupEstimate| {
+            format!("none of the documents that were measured has what {} compares: it would drop nothing", dedup.stage)
+        };
+        idle.map(words).collect()
     }
 
     /// In a line.
@@ -267,6 +260,21 @@ impl Estimate {
         ];
         format!("\n{}", table(&rows))
     }
+}
+
+/// Whether the disk of a run has room for so many bytes, as far as a sample can tell: one that is short is a
+/// warning, one with less than half of what is needed ends the run before it begins.
+pub fn check_room(out: &std::path::Path, needed: u64) -> Result<()> {
+    let Ok(found) = rustix::fs::statvfs(out) else { return Ok(()) };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let message = format!("this run may need {}, and {} has {}", Size(needed), out.display(), Size(free));
+    if needed / 2 > free {
+        return Err(Failure::new(Code::Failed, message).hint("give another disk with --output"));
+    }
+    if needed > free {
+        crate::report::say(&format!("warning: {message}"));
+    }
+    Ok(())
 }
 
 /// Bytes in memory, and in a file, of what a judge knows of documents, so many bits of each: memory

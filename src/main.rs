@@ -21,6 +21,7 @@ mod inputs;
 mod inspect;
 mod ledger;
 mod manifest;
+mod measured;
 mod metrics;
 mod others;
 mod pipeline;

@@ -9,6 +9,7 @@ use stages::StageSpec;
 
 use crate::failure::{Code, Failure, Result};
 use crate::ledger::{Commit, Ledger};
+use crate::measured::MEASURED;
 use crate::plan::{Origin, Plan};
 use crate::prepare::Prepared;
 use crate::report;
@@ -59,8 +60,8 @@ pub fn check_out(prepared: &Prepared, store: &Store, limit: Option<u64>, replace
         let catalog = read_catalog(store)?;
         return if catalog.pipeline == prepared.plan.name { Ok(None) } else { Err(other(&catalog.pipeline)) };
     }
-    const OURS: [&str; 8] =
-        ["commits", "between", "documents", "dropped", "cut", "shards", "metrics.jsonl", "lost+found"];
+    const OURS: [&str; 9] =
+        ["commits", "between", "documents", "dropped", "cut", "shards", "metrics.jsonl", MEASURED, "lost+found"];
     let foreign = match std::fs::read_dir(out) {
         Ok(entries) => entries.filter_map(|entry| entry.ok()).map(|entry| entry.file_name()).find(|name| {
             let name = name.to_string_lossy();
@@ -294,6 +295,7 @@ pub fn sweep(store: &Store, plan: &Plan, catalog: &Catalog, keep_between: bool) 
             }
             store.remove_empty(folder);
         }
+        store.remove(MEASURED)?;
         let ledger = Ledger::new(store);
         for name in ledger.stale(&tasks)? {
             store.remove(&name)?;

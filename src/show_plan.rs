@@ -97,6 +97,9 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
         for dedup in estimate.of_dedups() {
             line(format!("  {dedup}"));
         }
+        for question in estimate.questions() {
+            line(format!("warning: {question}"));
+        }
     }
     report::print(&out);
     if choice.json {

@@ -434,3 +434,57 @@ fn nothing_is_trained_on_what_is_no_run() {
         assert!(said.err.contains("raw has no catalog.json"), "{}", said.err);
     }
 }
+
+#[test]
+fn a_run_that_is_killed_while_it_measures_comes_to_its_first_task() {
+    let folder = Folder::new();
+    // Of more raw bytes than a build begins without an estimate, and little text that is slow to read.
+    let record = crate::support::record(&"the tide comes in and goes out again ".repeat(200));
+    folder.write("raw/c4-a.json", record.repeat(600));
+    folder.pipeline("p.yaml", "exact_dedup: { by: { meta: nosuch } }");
+    let build = |crash: u32| {
+        let mut command = folder.command("build p.yaml --input raw --output out --set partition=1M");
+        said(command.env("REDPAJAMA_CRASH_AT", crash.to_string()).output().unwrap())
+    };
+    let measured = || -> serde_json::Value {
+        serde_json::from_slice(&fs::read(folder.path("out/measured.json")).unwrap()).unwrap()
+    };
+    let commits = || fs::read_dir(folder.path("out/commits")).map_or(0, Iterator::count);
+    // Twice in the sample, then no more.
+    for begun in [1, 2] {
+        let killed = build(20);
+        assert!(killed.code != 0 && commits() == 0, "{}", killed.err);
+        assert_eq!((&measured()["begun"], measured()["needs"].is_null()), (&begun.into(), true));
+    }
+    let killed = build(20);
+    assert!(killed.err.contains("no estimate: this run was killed before while it measured"), "{}", killed.err);
+    assert!(killed.code != 0 && commits() > 0, "{}", killed.err);
+    // What was measured is not measured again, and asks whether the disk has room.
+    fs::remove_dir_all(folder.path("out")).unwrap();
+    let mut crash = 20;
+    while !folder.path("out/measured.json").exists() || measured()["needs"].is_null() {
+        let _ = fs::remove_dir_all(folder.path("out"));
+        crash += 10;
+        let killed = build(crash);
+        assert!(killed.code != 0 && commits() == 0, "{crash}: {}", killed.err);
+    }
+    let killed = build(8);
+    assert!(killed.code != 0 && killed.err.contains("measured when it was begun: "), "{}", killed.err);
+    assert!(!killed.err.contains("estimate: "), "{}", killed.err);
+    let path = folder.path("out/measured.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut value = measured();
+    value["needs"]["disk"] = (1u64 << 60).into();
+    fs::write(&path, value.to_string()).unwrap();
+    let full = folder.ends("build p.yaml --input raw --output out --set partition=1M", 1);
+    assert!(full.err.contains("this run may need"), "{}", full.err);
+    fs::write(&path, text).unwrap();
+    // With another `--memory` it is another estimate, which asks what nobody has.
+    let built = folder.fine("build p.yaml --input raw --output out --set partition=1M --memory 900M");
+    assert!(built.err.contains("estimate: "), "{}", built.err);
+    let question = "warning: none of the documents that were measured has what 1:exact_dedup compares";
+    assert!(built.err.contains(question), "{}", built.err);
+    assert!(!path.exists());
+    let plan = folder.fine("plan p.yaml --input raw --output other");
+    assert!(plan.out.contains(question), "{}", plan.out);
+}
