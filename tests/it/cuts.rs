@@ -530,7 +530,7 @@ fn without_receipts_the_same_is_taken_and_nothing_told() {
         assert_eq!(counts("out"), counts("told"), "{stage}");
         // What was done with the other option is not taken for it.
         folder.fine("build p.yaml --input raw --output told --replace");
-        assert!(rows(&folder, "told/cut/c4").is_empty(), "{stage}");
+        assert!(!folder.path("told/cut").exists(), "{stage}");
         for out in ["told", "out"] {
             fs::remove_dir_all(folder.path(out)).unwrap();
         }
