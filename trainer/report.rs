@@ -268,8 +268,11 @@ impl Metrics {
         let held: serde_json::Map<String, Value> = all
             .iter()
             .map(|held| {
+                // Of a slice none of whose held-out targets counts there is no loss.
+                let loss = (held.tokens > 0).then(|| held.loss());
+                let bits = held.bits_a_byte().filter(|_| held.tokens > 0);
                 let value = json!({
-                    "loss": held.loss(), "tokens": held.tokens, "bytes": held.bytes, "bits_per_byte": held.bits_a_byte(),
+                    "loss": loss, "tokens": held.tokens, "bytes": held.bytes, "bits_per_byte": bits,
                 });
                 (held.slice.clone(), value)
             })

@@ -163,4 +163,9 @@ fn a_step_without_targets_has_neither_loss_nor_speed() {
     for key in ["loss", "gradient", "tokens_per_second", "mfu", "mfu_useful"] {
         assert!(told[key].is_null() && told.as_object().unwrap().contains_key(key), "{key}: {told}");
     }
+    // Nor has what is held out of it.
+    place.fine("pretrain run.yaml --output both --set steps=1");
+    let record = text(&read(&place.path("both/metrics.jsonl")));
+    let told: serde_json::Value = serde_json::from_str(record.lines().last().unwrap()).unwrap();
+    assert!(told["held_out"]["first"]["loss"].is_null() && told["held_out"]["second"]["loss"].is_f64(), "{told}");
 }
