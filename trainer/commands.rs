@@ -153,6 +153,7 @@ pub fn plan(args: &PretrainArgs) -> Result<String> {
         ("moments", needs.moments),
         ("activations", needs.activations),
         ("exchange", needs.exchange),
+        ("program", needs.program),
         ("memory", needs.step()),
         ("a checkpoint", needs.checkpoint),
     ] {
