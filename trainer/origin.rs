@@ -269,7 +269,8 @@ impl Origin {
         let mut all: BTreeMap<String, String> =
             all.into_iter().map(|(key, value)| (format!("`{key}`"), value)).collect();
         for catalog in &self.catalogs {
-            all.insert(format!("the catalog `{}`", catalog.name), catalog.digest.short());
+            let called = catalog.called.as_ref().map(|called| format!(", called `{called}`")).unwrap_or_default();
+            all.insert(format!("the catalog `{}`{called}", catalog.name), catalog.digest.short());
         }
         for (name, shards) in self.shards.iter().chain(&self.listed) {
             all.insert(format!("what the shards of `{name}` hold"), shards.digest().short());
@@ -392,7 +393,6 @@ impl Origin {
     }
 }
 
-/// Which keys have changed, and how.
 /// How what another process says differs from this, if it does.
 pub fn apart(own: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Option<String> {
     let said = |value: Option<&String>| value.map_or("not set", String::as_str).to_owned();
@@ -408,6 +408,7 @@ pub fn apart(own: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -
     (!all.is_empty()).then(|| all.join("; "))
 }
 
+/// Which keys have changed, and how.
 fn keys(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let mut all = Vec::new();
     let names: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
