@@ -98,6 +98,8 @@ fn a_model_that_does_not_fit_is_told_before_it_starts() {
     assert!(told.contains(words) && told.contains("\navailable ") && told.contains("\nat most "), "{told}");
     let (told, _) = place.fine("plan run.yaml");
     assert!(!told.contains("does not fit"), "{told}");
+    // Nor is what does not fit measured.
+    place.fails("bench pythia-14m --sequence 128 --batch 4000000000", 64, "error: these steps do not fit: ");
     // What fits is not kept from starting, nor is what is asked for.
     place.fine("pretrain run.yaml --set steps=1 --overcommit");
 }
