@@ -20,8 +20,9 @@ use crate::{Against, Among, Dedup, Finding, Guard, Key, Pairs, Sketch, simhash};
 /// takes 28 bytes for each block, and 28 more for each in which another is near.
 ///
 /// A document goes only for one that stays, the first that is near: those that are near another are compared
-/// once more, in order of rank, with those that stay. The original lets a book that is removed remove others:
-/// `by: any`.
+/// once more, in order of rank, with those that stay. One without a letter, digit or underscore always stays: of
+/// "!!!", a blank text and an emoji the SimHashes are the same, the texts are not. The original lets a book that is
+/// removed remove others, and takes all texts without a letter for copies of one another: `by: any`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimhashDedup {
@@ -52,7 +53,7 @@ pub enum By {
     #[default]
     Kept,
     /// For any of lower rank, as the original does: of A, B and C, each near the next, A alone stays,
-    /// however far C is from it.
+    /// however far C is from it. Of texts without a letter, digit or underscore the first alone stays.
     Any,
 }
 
@@ -165,6 +166,9 @@ impl Dedup for SimhashDedup {
     }
 
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
+        if self.by == By::Kept && !simhash::has_letters(document.text()) {
+            return;
+        }
         let hash = simhash::of(document.text(), self.shingle.0 as usize);
         keys.extend(self.keys(hash));
     }
@@ -364,6 +368,20 @@ mod tests {
             let dedup = SimhashDedup { distance: Distance(5), by, ..SimhashDedup::default() };
             let found = found(&dedup, &hashes, None);
             assert!(found.len() >= hashes.len() - 1 && found.len() <= 6 * hashes.len(), "{}", found.len());
+        }
+    }
+
+    #[test]
+    fn what_has_no_letter_is_like_nothing_but_for_the_original() {
+        let texts = ["", "!!!", " \n", "😀", "---", "a", "_", "7"];
+        for (by, without) in [(By::Kept, false), (By::Any, true)] {
+            let dedup = SimhashDedup { by, ..SimhashDedup::default() };
+            for (record, text) in texts.into_iter().enumerate() {
+                let id = corpus::DocumentId { raw_file: "c4/a".into(), record: record as u64 };
+                let mut keys = Vec::new();
+                dedup.sketch(&Document::new(id, text.to_owned(), corpus::Meta::default()), &mut keys);
+                assert_eq!(!keys.is_empty(), without || record > 4, "{text:?}");
+            }
         }
     }
 

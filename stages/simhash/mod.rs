@@ -40,6 +40,11 @@ fn of_lower(text: &str, width: usize) -> u64 {
     of_letters(&letters, width)
 }
 
+/// Whether a text has anything that its SimHash is of.
+pub fn has_letters(text: &str) -> bool {
+    text.chars().any(|character| character.to_lowercase().any(is_word))
+}
+
 /// What Python's `\w` matches.
 fn is_word(character: char) -> bool {
     character == '_' || corpus::text::is_alphanumeric(character)
