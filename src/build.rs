@@ -107,7 +107,7 @@ pub fn build(args: &BuildArgs) -> Result<()> {
         }
     }
     if let Some(needs) = needs {
-        estimate::check_room(&prepared.out, needs.disk)?;
+        estimate::check_room(&prepared.out, needs.disk, needs.least_disk)?;
     }
     let (start, cpu) = (Instant::now(), metrics::process_cpu());
     let spent = execute(&prepared, &store, &needed, &stop, needs.map(|needs| needs.text), progress(&store)?).map_err(

@@ -2,6 +2,7 @@
 //! real thing into a folder that is thrown away, and the rest is arithmetic.
 
 mod dedups;
+mod seen;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,6 +28,8 @@ pub const WORTH_IT: u64 = 4 << 20;
 /// Text of each slice that is measured, from so many of its files, evenly spread.
 const SAMPLE: u64 = 12 << 20;
 const FILES: usize = 2;
+/// From so many, where all of them together have no more bytes.
+const ALL_FILES: usize = 16;
 /// What syncing the files of a task takes, in seconds: an SSD's few milliseconds for each of five.
 const SYNC: f64 = 0.02;
 
@@ -82,7 +85,9 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     for slice in &plan.slices {
         let all = &plan.raw_files[slice.raw_files.start
             ..plan.partitions[slice.partitions.clone()].last().map_or(slice.raw_files.end, |last| last.files.end)];
-        let chosen: Vec<RawFile> = spread(all, FILES).cloned().collect();
+        let total: u64 = all.iter().map(|file| file.bytes).sum();
+        let few = if total <= SAMPLE { ALL_FILES } else { FILES };
+        let chosen: Vec<RawFile> = spread(all, few).cloned().collect();
         let wanted = SAMPLE / chosen.len().max(1) as u64;
         let source = slice.source.for_sample(wanted).build();
         let mut slice_caps = Vec::new();
@@ -94,7 +99,6 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
             longest = longest.max(looked.longest);
             slice_caps.push(looked.records);
         }
-        let total: u64 = all.iter().map(|file| file.bytes).sum();
         let limited =
             plan.partitions[slice.partitions.clone()].iter().filter_map(|partition| partition.cap).sum::<u64>();
         let scale = match limited {
@@ -156,6 +160,7 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
         .map(|(label, seconds)| (label.clone(), scaled(*seconds)))
         .collect();
     for dedup in &dedups {
+        cost.entry(dedup.stage.clone()).and_modify(|seconds| *seconds *= dedup.taken);
         *cost.entry(format!("compare {}", dedup.stage)).or_default() += dedup.cpu_seconds;
     }
     let cpu: f64 = cost.values().sum();
@@ -176,7 +181,8 @@ fn measure_until(prepared: &Prepared, stop: &AtomicBool) -> Result<Estimate> {
     let queued = (memory.queue as f64 * 1.5).min(1.5 * text_bytes as f64 * largest / all_bytes);
     // A large document lies in each of them and in the reader.
     let large = 8.0 * (longest as f64 - (1 << 20) as f64).max(0.0);
-    let peak = resident() as f64 + live as f64 * (queued + (20 << 20) as f64 + large);
+    let sketching = dedups.iter().map(|dedup| dedup.sketching).max().unwrap_or(0);
+    let peak = resident() as f64 + live as f64 * (queued + (20 << 20) as f64 + large) + sketching as f64;
     // A judge is a task of its own: what it holds of every document, and two sorters.
     let (_, alone) = prepared.shares(1);
     let (mut judging, mut filed) = (0, 0);
@@ -216,6 +222,13 @@ impl Estimate {
             format!("none of the documents that were measured has what {} compares: it would drop nothing", dedup.stage)
         };
         idle.map(words).collect()
+    }
+
+    /// Bytes on disk, with those in between, without which no run will do: of what was measured all, and of a small
+    /// sample's estimate a half.
+    pub fn least_disk(&self) -> u64 {
+        let known = (self.sample_bytes as f64 / self.text_bytes.max(1) as f64).clamp(0.5, 1.0);
+        ((self.disk + self.disk_between) as f64 * known) as u64
     }
 
     /// In a line.
@@ -263,12 +276,12 @@ impl Estimate {
 }
 
 /// Whether the disk of a run has room for so many bytes, as far as a sample can tell: one that is short is a
-/// warning, one with less than half of what is needed ends the run before it begins.
-pub fn check_room(out: &std::path::Path, needed: u64) -> Result<()> {
+/// warning, one with less than the `least` ends the run before it begins.
+pub fn check_room(out: &std::path::Path, needed: u64, least: u64) -> Result<()> {
     let Ok(found) = rustix::fs::statvfs(out) else { return Ok(()) };
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     let message = format!("this run may need {}, and {} has {}", Size(needed), out.display(), Size(free));
-    if needed / 2 > free {
+    if least > free {
         return Err(Failure::new(Code::Failed, message).hint("give another disk with --output"));
     }
     if needed > free {
@@ -353,6 +366,29 @@ fn what_a_judge_knows_lies_in_memory_or_in_a_file() {
     assert_eq!(judge_state(1_000_000_000, 1, 1 << 30), (125_000_000, 0));
     assert_eq!(judge_state(1_000_000_000, 64, 1 << 30), (1 << 30, 8_000_000_000));
     assert_eq!(judge_state(0, 64, 0), (0, 0));
+}
+
+#[test]
+fn what_is_known_to_have_no_room_does_not_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = rustix::fs::statvfs(folder.path()).unwrap();
+    let free = found.f_bavail * found.f_frsize;
+    let of = |needed: u64, sample_bytes: u64| Estimate {
+        seconds: 0.0,
+        cpu_seconds: 0.0,
+        peak_memory: 0,
+        disk: needed / 2,
+        disk_between: needed - needed / 2,
+        text_bytes: 100,
+        sample_bytes,
+        cost: Cost::new(),
+        dedups: Vec::new(),
+    };
+    let goes = |needed: u64, sample| check_room(folder.path(), needed, of(needed, sample).least_disk()).is_ok();
+    // Of all, of four fifths, of little.
+    assert!(goes(free / 2, 100) && !goes(free / 2 * 3, 100));
+    assert!(goes(free / 20 * 23, 80) && !goes(free / 2 * 3, 80));
+    assert!(goes(free / 2 * 3, 1) && !goes(free * 3, 1));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Needs {
     pub text: u64,
     /// Bytes on disk, with those in between.
     pub disk: u64,
+    /// Of these, those without which no run will do.
+    pub least_disk: u64,
 }
 
 /// What the plan of a run needs, measured now or when it was begun, and whole if it was measured now; nothing if
@@ -64,7 +66,8 @@ pub fn needs(
     write(&measured)?;
     match estimate::measure(prepared) {
         Ok(estimate) => {
-            let needs = Needs { text: estimate.text_bytes, disk: estimate.disk + estimate.disk_between };
+            let disk = estimate.disk + estimate.disk_between;
+            let needs = Needs { text: estimate.text_bytes, disk, least_disk: estimate.least_disk() };
             measured.needs = Some(needs);
             write(&measured)?;
             Ok((Some(needs), Some(estimate)))

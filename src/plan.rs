@@ -302,6 +302,10 @@ impl Plan {
             };
             plan.add_slice(name, slice.source.clone(), read.stages_of(slice), files, caps);
         }
+        // The partitions of a sample are single files: how small these are says nothing of its ranges.
+        if matches!(records, Records::OfEach(_)) {
+            plan.partition = None;
+        }
         let shared = read.pipeline.stages.iter().filter(|stage| stage.value.kind() == Kind::Dedup).count();
         plan.group_dedups(shared, &references);
         plan.make_passes();

@@ -36,9 +36,10 @@ use crate::{Against, Cut, Dedup, Finding, First, Guard, Key, Part, Sketch, Varia
 /// than what both have, its own receipts tell, and so on to a document that keeps it.
 ///
 /// The first exchange takes 28 bytes for each such run, about a third of the text at 200 bytes or 50 tokens; the
-/// second takes 28 bytes for each byte of text (or token: a quarter of that) whose run stands elsewhere too. Put
-/// `exact_dedup` and a dedup of near duplicates before it: where a tenth of the text repeats, the second is
-/// nearly three times the text.
+/// second takes 28 bytes for each byte of text (or token: a quarter of that) whose run stands elsewhere too, in the
+/// first copy as in the others, and 28 for each that goes: 84 for each byte of a text that stands twice. What
+/// `--memory` has no room for lies on disk once more while it is sorted. Put `exact_dedup` and a dedup of near
+/// duplicates before it: where a tenth of the text goes, the second takes eight times the text.
 ///
 /// google-research/deduplicate-text-datasets, of Lee et al. (2021), finds the same spans in tokens by a suffix
 /// array, and its authors advise to strike all copies.

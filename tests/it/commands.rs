@@ -474,7 +474,9 @@ fn a_run_that_is_killed_while_it_measures_comes_to_its_first_task() {
     let path = folder.path("out/measured.json");
     let text = fs::read_to_string(&path).unwrap();
     let mut value = measured();
-    value["needs"]["disk"] = (1u64 << 60).into();
+    for needed in ["disk", "least_disk"] {
+        value["needs"][needed] = (1u64 << 60).into();
+    }
     fs::write(&path, value.to_string()).unwrap();
     let full = folder.ends("build p.yaml --input raw --output out --set partition=1M", 1);
     assert!(full.err.contains("this run may need"), "{}", full.err);

@@ -216,6 +216,42 @@ fn an_estimate_counts_what_another_run_has() {
     assert!(disk > alone_disk * 3 / 2, "{disk} {alone_disk}");
 }
 
+/// Where the sample is all that there is, what it left is what a run leaves.
+#[test]
+fn an_estimate_counts_what_its_sample_left() {
+    let folder = Folder::new();
+    let words =
+        |from: u32| (from..from + 60).map(|word| format!("w{}", word * word % 7919)).collect::<Vec<_>>().join(" ");
+    // Each text stands three times, with a word of its own at its end; each of the others once.
+    let texts: Vec<String> = (0..240).map(|text| format!("{} {text}", words(text % 80 * 100))).collect();
+    for (number, texts) in texts.chunks(60).enumerate() {
+        let file: String = texts.iter().map(|text| crate::support::record(text)).collect();
+        folder.write(&format!("raw/{number}.json"), file);
+    }
+    for stage in [
+        "substring_dedup: { min_bytes: 50 }",
+        "line_ngram_dedup: {}",
+        "line_ngram_dedup: { bloom: { error_rate: 0.01 } }",
+        "exact_dedup: {}",
+        "minhash_dedup: {}",
+        "simhash_dedup: {}",
+        "simhash_dedup: { by: any }",
+    ] {
+        folder.pipeline("p.yaml", stage);
+        let said = folder.fine("plan p.yaml --input raw --output out --json");
+        let json: serde_json::Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
+        let estimate = json["estimate"]["dedups"][0]["disk"].as_u64().unwrap();
+        folder.fine("build p.yaml --input raw --output out --keep-between");
+        let left = fs::read_dir(folder.path("out/between")).unwrap().map(|entry| entry.unwrap());
+        let left = left.filter(|entry| !entry.file_name().to_string_lossy().ends_with(".parquet"));
+        let left: u64 = left.map(|entry| entry.metadata().unwrap().len()).sum();
+        // In how many ranges a pair is found, a sample of one range does not show.
+        let most = if stage.starts_with("minhash") { 16 } else { 12 };
+        assert!(estimate * 10 >= left * 9 && estimate * 10 <= left * most, "{stage}: {estimate} of {left}");
+        fs::remove_dir_all(folder.path("out")).unwrap();
+    }
+}
+
 #[test]
 fn another_run_that_cannot_be_read_is_an_error_at_its_place() {
     let folder = Folder::new();
