@@ -265,7 +265,7 @@ stages! {
     Signals(signals), Measure, version 1, reasons [], example "signals: { language: en }";
     SimhashDedup(simhash_dedup), Dedup, version 4, reasons ["near_duplicate"], example "simhash_dedup: { distance: 5 }";
     StripGutenberg(strip_gutenberg), Edit, version 1, reasons [], example "strip_gutenberg: {}";
-    SubstringDedup(substring_dedup), Dedup, version 4, reasons ["all_spans_repeated"], example "substring_dedup: { min_bytes: 200, at: lines }";
+    SubstringDedup(substring_dedup), Dedup, version 5, reasons ["all_spans_repeated"], example "substring_dedup: { min_bytes: 200, at: lines }";
     TextLength(text_length), Filter, version 1, reasons ["text_too_short", "text_too_long"], example "text_length: { min: 300 }";
     Tokenize(tokenize), Measure, version 1, reasons ["no_tokens"], example "tokenize: {}";
 }

@@ -7,6 +7,7 @@ use corpus::{Document, Evidence, Reason, Result, Signal, SignalKind, SignalSpec,
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bloom::mix;
 use crate::paragraph_dedup::Repeats;
 use crate::substring::taken::{Joining, Span, without_spans, without_whole_lines};
 use crate::substring::windows::{Rolling, Unit, windows};
@@ -225,7 +226,7 @@ impl Dedup for Spans {
         Reason("all_spans_repeated")
     }
 
-    /// The seeds of its windows.
+    /// The seeds of its windows, mixed: each is the least of many numbers, and would lie in the lowest range.
     fn sketch(&self, document: &Document, keys: &mut Vec<Key>) {
         let seeds = match &self.tokenizer {
             Some(tokenizer) => self.seeds(document.tokens(&**tokenizer)),
@@ -233,7 +234,7 @@ impl Dedup for Spans {
         };
         let mut key = Key::default();
         keys.extend(seeds.into_iter().map(|seed| {
-            key[..8].copy_from_slice(&seed.to_be_bytes());
+            key[..8].copy_from_slice(&mix(seed).to_be_bytes());
             key
         }));
     }
@@ -267,7 +268,7 @@ impl Dedup for Spans {
     /// The windows whose seeds other documents have.
     fn sketch_again(&self, text: &str, parts: &[u64], key: &mut dyn FnMut(Key) -> Result<()>) -> Result<()> {
         let mut result = Ok(());
-        let wanted = |seed: u64| parts.binary_search(&seed).is_ok();
+        let wanted = |seed: u64| parts.binary_search(&mix(seed)).is_ok();
         let call = |_, _, known| {
             if result.is_ok() {
                 result = key(known);

@@ -232,13 +232,7 @@ pub fn estimate(
         let (_, of_range) = sample.shares(ranges);
         let held = (in_a_block as f64 * held as f64).min(of_range.state as f64);
         let ranks = Rank::WIDTH as f64 * each(seen.candidates as f64, candidates_seen, 1.0) * candidates;
-        // Seeds are the smallest of many numbers: they nearly all lie in one range.
-        pass(
-            if of_plan.twice { 1 } else { ranges },
-            [width * sketches, width * found + ranks],
-            held,
-            filed(width * found + ranks, ranges),
-        );
+        pass(ranges, [width * sketches, width * found + ranks], held, filed(width * found + ranks, ranges));
         if of_plan.verified {
             pass(partitions, [0.0; 2], 0.0, evidence);
             pass(

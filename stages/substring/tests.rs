@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use corpus::Tokenizer;
+use corpus::{Document, DocumentId, Meta, Tokenizer};
 use serde_json::{Value, json};
 
-use crate::First;
 use crate::at_work::after;
 use crate::paragraph_dedup::Repeats;
 use crate::substring_dedup::{At, Spans, SubstringDedup};
 use crate::tokenizer::{HuggingFace, SPECIALS, train};
+use crate::{Dedup, First};
 
 /// What becomes of texts that come one after the other; `-` for one that goes. What is told of the
 /// cuts is held against the texts.
@@ -309,6 +309,18 @@ fn lines_that_follow_each_other_are_told_as_one() {
     assert!(cuts[2].len() < 5, "{:?}", cuts[2]);
     assert_eq!((cuts[2][0].start, cuts[2].last().map(|cut| cut.end)), (0, Some(log.len())));
     assert!(cuts[2].windows(2).all(|pair| pair[1].start - pair[0].end <= 1), "{:?}", cuts[2]);
+}
+
+#[test]
+fn what_tells_of_windows_is_spread_over_all_ranges() {
+    let text: String = (0..20_000).map(|number| format!("{number:x} ")).collect();
+    let document = Document::new(DocumentId { raw_file: "".into(), record: 0 }, text, Meta::default());
+    let mut keys = Vec::new();
+    dedup("{ min_bytes: 200 }", None).sketch(&document, &mut keys);
+    let mut of_range = [0; 8];
+    keys.iter().for_each(|key| of_range[usize::from(key[0] >> 5)] += 1);
+    let even = keys.len() / 8;
+    assert!(keys.len() > 800 && of_range.iter().all(|count| (even / 2..even * 2).contains(count)), "{of_range:?}");
 }
 
 #[test]
