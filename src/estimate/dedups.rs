@@ -2,6 +2,8 @@
 //! that is compared as much, and of each as many as the sample lets expect of the whole ([`seen`]). Where it
 //! shows next to none, the costs are those that `bench/scale` measured of ten million documents.
 
+use std::path::PathBuf;
+
 use corpus::sorted::SortedFile;
 use corpus::store::Store;
 use serde::Serialize;
@@ -10,12 +12,12 @@ use stages::{Rank, Sketch, StageSpec};
 use crate::failure::Result;
 use crate::ledger::Ledger;
 use crate::metrics::Cost;
-use crate::plan::Plan;
+use crate::plan::{Group, Plan};
 use crate::prepare::Prepared;
 use crate::report::{count, duration};
 use crate::size::Size;
 
-use super::seen::{self, grown};
+use super::seen::{self, Seen, grown};
 
 /// CPU seconds of a sketch that is read from its partition's file, sorted with all of its range and
 /// compared: 40.0 s of 160 million (`bench/scale`).
@@ -130,195 +132,297 @@ pub fn estimate(
     reading: f64,
     spent: &Cost,
 ) -> Result<Vec<DedupEstimate>> {
-    let ledger = Ledger::new(store);
     let mut dedups = Vec::new();
     for (group, (of_sample, of_plan)) in sample.plan.groups.iter().zip(&plan.groups).enumerate() {
-        let (mut documents, mut sketches, mut text) = (0.0, 0.0, 0.0);
-        let (mut documents_seen, mut sketches_seen) = (0.0, 0.0);
-        let mut files = Vec::new();
-        for index in &of_sample.slices {
-            let slice = &sample.plan.slices[*index];
-            let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
-            for partition in slice.partitions.clone() {
-                let Some(task) = sample.plan.documents_task(partition, segment) else { continue };
-                let Some(commit) = ledger.commit_of(&task.id)? else { continue };
-                let Some(file) = commit.sketches else { continue };
-                let keys = SortedFile::<{ Sketch::WIDTH }>::open(&store.path(&file.name))?.count() as f64;
-                documents_seen += commit.counts.kept.documents as f64;
-                sketches_seen += keys;
-                documents += scales[*index] * commit.counts.kept.documents as f64;
-                text += scales[*index] * commit.counts.kept.bytes as f64;
-                sketches += scales[*index] * keys;
-                files.push(store.path(&file.name));
-            }
-        }
-        let seen = seen::look(sample, store, group, &files)?;
-        // Another run's documents are compared too, and leave as much as ours.
-        let others = plan.kept_by_others(group);
-        let ours = documents;
-        sketches *= 1.0 + others.documents as f64 / documents.max(1.0);
-        documents += others.documents as f64;
-        text += others.bytes as f64;
-        let scale = sketches / sketches_seen.max(1.0);
-        let least = match others.documents {
-            0 => IN_A_PAIR * (scale.max(1.0).log10() / MILLION).min(1.0),
-            // Of what two runs have in common a sample of one shows nothing.
-            _ => IN_A_PAIR,
-        };
-        let share = |seen: f64, all: f64, growth: f64| grown((seen / all.max(1.0)).min(1.0), growth, scale).max(least);
-        let each = |seen: f64, of: f64, otherwise: f64| if of > 0.0 && seen > 0.0 { seen / of } else { otherwise };
-        let (found_seen, growth) = (seen.found as f64, seen.growth);
-        let of_a_document = sketches / documents.max(1.0);
-        let shared = share(found_seen, sketches_seen, growth.shared);
-
-        // Documents in a pair, what tells how alike they are, and their pairs: one by each key that is shared, but
-        // that a range knows each pair once.
-        let candidates_seen = seen.candidates as f64;
-        let in_a_pair = share(candidates_seen, documents_seen, growth.documents);
-        let candidates = if of_plan.verified { in_a_pair * documents } else { 0.0 };
-        let keys = each(seen.repeated * sketches_seen, candidates_seen, of_a_document);
-        let pairs = (each(found_seen, candidates_seen, keys) * of_plan.ranges as f64).min(keys);
-        // Eight bytes for each word; a word has six bytes, with what parts it from the next.
-        let words = 8.0 / 6.0 * text / documents.max(1.0);
-        let evidence = candidates * each(seen.evidence as f64, candidates_seen, words);
-        let found = match (of_plan.verified, of_plan.twice) {
-            (true, _) => candidates * pairs,
-            (_, true) => shared * sketches,
-            _ => share(found_seen, sketches_seen, growth.again) * sketches,
-        };
-        let alike = if of_plan.verified { found * each(seen.alike as f64, found_seen, 1.0).min(1.0) } else { 0.0 };
-        let judged = if of_plan.judged {
-            (ours * share(seen.judged as f64, documents_seen, growth.documents)).min(ours)
-        } else {
-            0.0
-        };
-
-        // A sketch for each byte, or token, from which on something may repeat, and a finding for each but the
-        // first of those that do.
-        let units = if of_plan.spec.needs_tokenizer() { text / TOKEN } else { text };
-        let again_seen = seen.again as f64;
-        let again = match of_plan.twice {
-            true => found * each(again_seen, found_seen, units / sketches.max(1.0)),
-            false => 0.0,
-        };
-        // The more copies there are of each, the larger the part of them that goes.
-        let goes =
-            |scale| grown(seen.later, growth.again, scale) / grown(seen.repeated, growth.shared, scale).max(1e-9);
-        let more = if seen.later > 0.0 { goes(scale) / goes(1.0) } else { 1.0 };
-        let found_again = (again * each(seen.found_again as f64, again_seen, 0.5) * more).min(again);
-
-        // Each pass: how much its tasks sort, each the same share; what they leave.
-        let (partitions, ranges) = (partitions_of(plan, group), of_plan.ranges);
-        let width = Sketch::WIDTH as f64;
-        let per = |amount: f64, tasks: usize| amount / tasks.max(1) as f64;
-        let (sketching, spilled) = Sorters::of(sample, partitions).take(width * per(sketches, partitions), 0.0);
-        // A file has an index beside its records.
-        let filed = |bytes: f64, files: usize| bytes + bytes.min(INDEX * width * files as f64);
-        let mut disk = filed(width * sketches, partitions);
-        let mut most = disk + spilled;
-        let mut memory: f64 = 0.0;
-        let mut pass = |tasks: usize, [first, then]: [f64; 2], held: f64, leaves: f64| {
-            let sorters = Sorters::of(sample, tasks);
-            let (sorting, spilled) = sorters.take(per(first, tasks), per(then, tasks));
-            memory = memory.max(sorting + sorters.live * held);
-            disk += leaves;
-            most = most.max(disk + spilled);
-        };
-        // SimHashes that share a block are compared, many at a time.
-        let (in_a_block, held, comparisons) = match &of_plan.spec {
-            StageSpec::SimhashDedup(options) => options.comparisons(documents as u64),
-            _ => (0, 0, 0),
-        };
-        let (_, of_range) = sample.shares(ranges);
-        let held = (in_a_block as f64 * held as f64).min(of_range.state as f64);
-        let ranks = Rank::WIDTH as f64 * each(seen.candidates as f64, candidates_seen, 1.0) * candidates;
-        pass(ranges, [width * sketches, width * found + ranks], held, filed(width * found + ranks, ranges));
-        if of_plan.verified {
-            pass(partitions, [0.0; 2], 0.0, evidence);
-            pass(
-                partitions,
-                [evidence.min(sample.memory as f64), width * alike],
-                0.0,
-                filed(width * alike, partitions),
-            );
-        }
-        if of_plan.twice {
-            pass(partitions, [width * again, 0.0], 0.0, filed(width * again, partitions));
-            pass(ranges, [width * again, width * found_again], 0.0, filed(width * found_again, ranges));
-        }
-        if of_plan.judged {
-            // What a judge holds of every document, or of those that stay, and a sorter.
-            let (_, alone) = sample.shares(1);
-            let state = documents * of_plan.spec.state_bits() as f64 / 8.0;
-            let stay = match &of_plan.spec {
-                StageSpec::SimhashDedup(options) => (found.min(documents) - judged).max(0.0) * options.held() as f64,
-                _ => 0.0,
-            };
-            pass(1, [width * judged, 0.0], (state + stay).min(alone.state as f64), filed(width * judged, 1));
-        }
-
-        // What the sample took, and for all that there is more of, as much again for each.
-        let label =
-            |verb: &str, end: &str| spent.get(&format!("{verb} {}{end}", of_sample.label)).copied().unwrap_or(0.0);
-        let cost = |measured: f64, seen: f64, all: f64, otherwise: f64| {
-            let one = if seen >= ENOUGH { measured / seen } else { otherwise };
-            measured + one * (all - seen).max(0.0)
-        };
-        let sorted = |measured: f64, seen: f64, all: f64| {
-            measured + LARGER * (cost(measured, seen, all, SKETCH / LARGER) - measured)
-        };
-        // Many that are near each other meet in pairs, which are few where few are found.
-        let resolving = label("resolve", "");
-        let (meeting, more) = match of_plan.spec {
-            StageSpec::SimhashDedup(_) if 2.0 * found_seen > sketches_seen && sketches_seen >= ENOUGH => {
-                ((resolving - SKETCH * sketches_seen).max(0.0), scale * scale)
-            }
-            _ => (0.0, 1.0),
-        };
-        let mut cpu = sorted(resolving - meeting, sketches_seen + found_seen, sketches + found)
-            + meeting * more
-            + COMPARISON * comparisons as f64;
-        if of_plan.verified {
-            let (evidence_seen, pairs) = (seen.evidence as f64, found_seen);
-            let one = EVIDENCE * text * in_a_pair / evidence.max(1.0);
-            cpu += cost(label("evidence", ""), evidence_seen, evidence, one)
-                + cost(label("verify", ""), pairs, found, CANDIDATE * candidates / found.max(1.0));
-        }
-        if of_plan.twice {
-            cpu += sorted(label("sketch again", ""), again_seen, again)
-                + sorted(label("resolve", " again"), again_seen, again);
-        }
-        if of_plan.judged {
-            let (pairs_seen, pairs) = if of_plan.verified { (seen.alike as f64, alike) } else { (found_seen, found) };
-            cpu += cost(label("judge", ""), pairs_seen, pairs, PAIR);
-        }
+        let (seen, whole) = expected(sample, plan, store, scales, group)?;
+        let blocks = Blocks::of(&of_plan.spec, whole.documents);
+        let room = room(sample, plan, group, &whole, &blocks);
         dedups.push(DedupEstimate {
             stage: of_plan.label.clone(),
-            documents: documents as u64,
-            sketches: sketches as u64,
-            disk: most as u64,
-            cpu_seconds: cpu + reading * others.bytes as f64,
-            memory: memory as u64,
-            sketching: sketching as u64,
-            taken: match (of_plan.twice, found_seen > 0.0) {
-                (true, _) if seen.found_again > 0 => (found_again / seen.found_again as f64 / scale).max(1.0),
-                (false, true) => (found / found_seen / scale).max(1.0),
+            documents: whole.documents as u64,
+            sketches: whole.sketches as u64,
+            disk: room.disk as u64,
+            cpu_seconds: cpu(&of_sample.label, of_plan, spent, &seen, &whole, &blocks)
+                + reading * plan.kept_by_others(group).bytes as f64,
+            memory: room.memory as u64,
+            sketching: room.sketching as u64,
+            taken: match (of_plan.twice, seen.found > 0) {
+                (true, _) if seen.found_again > 0 => whole.found_again / seen.found_again as f64 / whole.scale,
+                (false, true) => whole.found / seen.found as f64 / whole.scale,
                 _ => 1.0,
-            },
-            assumes: match (of_plan.twice, of_plan.verified) {
-                _ if in_a_block > CROWDED => Some(format!(
-                    "{} share each block of their SimHashes, and what comparing them takes grows with the square of all: a \
-                     smaller distance takes less",
-                    count(in_a_block, "document")
-                )),
-                _ if scale < 1.01 => None,
-                (true, _) => Some(format!("{:.0} % of the text repeats: more takes more", 100.0 * found_again / units.max(1.0))),
-                (_, true) => Some(format!("{:.0} % of the documents are in a pair", 100.0 * in_a_pair)),
-                _ => None,
-            },
+            }
+            .max(1.0),
+            assumes: assumes(of_plan, &whole, &blocks),
         });
     }
     Ok(dedups)
+}
+
+/// How much there is for a dedup to do in the whole.
+struct Whole {
+    /// Documents that are compared, ours and another run's.
+    documents: f64,
+    /// Bytes of their texts, and places from which on something may repeat: bytes, or tokens.
+    text: f64,
+    units: f64,
+    /// What they leave, what the sample's left, and how many times as many these are.
+    sketches: f64,
+    sketches_seen: f64,
+    scale: f64,
+    /// The share of documents that are in a pair, how many these are and the bytes of their evidence.
+    in_a_pair: f64,
+    candidates: f64,
+    evidence: f64,
+    /// What ranges find, and what of that is alike.
+    found: f64,
+    alike: f64,
+    /// Sketches that documents leave the second time, and what is found among them.
+    again: f64,
+    found_again: f64,
+    /// What the judge finds.
+    judged: f64,
+}
+
+/// What documents of the sample left for a dedup to compare, and as much more as there is more of each slice.
+#[derive(Default)]
+struct Counted {
+    documents: f64,
+    documents_seen: f64,
+    sketches: f64,
+    sketches_seen: f64,
+    /// Bytes of their texts.
+    text: f64,
+    /// The sample's sketches.
+    files: Vec<PathBuf>,
+}
+
+fn counted(sample: &Prepared, store: &Store, scales: &[f64], group: usize) -> Result<Counted> {
+    let ledger = Ledger::new(store);
+    let mut counted = Counted::default();
+    for index in &sample.plan.groups[group].slices {
+        let slice = &sample.plan.slices[*index];
+        let Some(segment) = slice.dedups.iter().position(|known| *known == group) else { continue };
+        for partition in slice.partitions.clone() {
+            let Some(task) = sample.plan.documents_task(partition, segment) else { continue };
+            let Some(commit) = ledger.commit_of(&task.id)? else { continue };
+            let Some(file) = commit.sketches else { continue };
+            let path = store.path(&file.name);
+            let (keys, kept) = (SortedFile::<{ Sketch::WIDTH }>::open(&path)?.count() as f64, commit.counts.kept);
+            counted.documents_seen += kept.documents as f64;
+            counted.sketches_seen += keys;
+            counted.documents += scales[*index] * kept.documents as f64;
+            counted.text += scales[*index] * kept.bytes as f64;
+            counted.sketches += scales[*index] * keys;
+            counted.files.push(path);
+        }
+    }
+    Ok(counted)
+}
+
+/// What the sample left of a dedup, and what the whole is expected to.
+fn expected(sample: &Prepared, plan: &Plan, store: &Store, scales: &[f64], group: usize) -> Result<(Seen, Whole)> {
+    let of_plan = &plan.groups[group];
+    let Counted { documents: ours, documents_seen, mut sketches, sketches_seen, mut text, files } =
+        counted(sample, store, scales, group)?;
+    let seen = seen::look(sample, store, group, &files)?;
+    // Another run's documents are compared too, and leave as much as ours.
+    let others = plan.kept_by_others(group);
+    sketches *= 1.0 + others.documents as f64 / ours.max(1.0);
+    let documents = ours + others.documents as f64;
+    text += others.bytes as f64;
+    let scale = sketches / sketches_seen.max(1.0);
+    let least = match others.documents {
+        0 => IN_A_PAIR * (scale.max(1.0).log10() / MILLION).min(1.0),
+        // Of what two runs have in common a sample of one shows nothing.
+        _ => IN_A_PAIR,
+    };
+    let share = |seen: f64, all: f64, growth: f64| grown((seen / all.max(1.0)).min(1.0), growth, scale).max(least);
+    let (found_seen, growth) = (seen.found as f64, seen.growth);
+    let of_a_document = sketches / documents.max(1.0);
+
+    // Documents in a pair, what tells how alike they are, and their pairs: one by each key that is shared, but
+    // that a range knows each pair once.
+    let candidates_seen = seen.candidates as f64;
+    let in_a_pair = share(candidates_seen, documents_seen, growth.documents);
+    let candidates = if of_plan.verified { in_a_pair * documents } else { 0.0 };
+    let keys = each(seen.repeated * sketches_seen, candidates_seen, of_a_document);
+    let pairs = (each(found_seen, candidates_seen, keys) * of_plan.ranges as f64).min(keys);
+    // Eight bytes for each word; a word has six bytes, with what parts it from the next.
+    let words = 8.0 / 6.0 * text / documents.max(1.0);
+    let evidence = candidates * each(seen.evidence as f64, candidates_seen, words);
+    let found = match (of_plan.verified, of_plan.twice) {
+        (true, _) => candidates * pairs,
+        (_, true) => share(found_seen, sketches_seen, growth.shared) * sketches,
+        _ => share(found_seen, sketches_seen, growth.again) * sketches,
+    };
+    let alike = if of_plan.verified { found * each(seen.alike as f64, found_seen, 1.0).min(1.0) } else { 0.0 };
+    let judged = if of_plan.judged {
+        (ours * share(seen.judged as f64, documents_seen, growth.documents)).min(ours)
+    } else {
+        0.0
+    };
+
+    // A sketch for each byte, or token, from which on something may repeat, and a finding for each but the
+    // first of those that do.
+    let units = if of_plan.spec.needs_tokenizer() { text / TOKEN } else { text };
+    let again_seen = seen.again as f64;
+    let again = match of_plan.twice {
+        true => found * each(again_seen, found_seen, units / sketches.max(1.0)),
+        false => 0.0,
+    };
+    // The more copies there are of each, the larger the part of them that goes.
+    let goes = |scale| grown(seen.later, growth.again, scale) / grown(seen.repeated, growth.shared, scale).max(1e-9);
+    let more = if seen.later > 0.0 { goes(scale) / goes(1.0) } else { 1.0 };
+    let found_again = (again * each(seen.found_again as f64, again_seen, 0.5) * more).min(again);
+    let whole = Whole {
+        documents,
+        text,
+        units,
+        sketches,
+        sketches_seen,
+        scale,
+        in_a_pair,
+        candidates,
+        evidence,
+        found,
+        alike,
+        again,
+        found_again,
+        judged,
+    };
+    Ok((seen, whole))
+}
+
+/// How many were seen of each, if any were.
+fn each(seen: f64, of: f64, otherwise: f64) -> f64 {
+    if of > 0.0 && seen > 0.0 { seen / of } else { otherwise }
+}
+
+/// SimHashes that share a block are compared, many at a time: how many, the bytes that one takes in memory,
+/// and how often two are compared.
+#[derive(Default)]
+struct Blocks {
+    documents: u64,
+    held: f64,
+    comparisons: f64,
+}
+
+impl Blocks {
+    fn of(spec: &StageSpec, documents: f64) -> Blocks {
+        let StageSpec::SimhashDedup(options) = spec else { return Blocks::default() };
+        let (of_a_block, held, comparisons) = options.comparisons(documents as u64);
+        Blocks { documents: of_a_block, held: held as f64, comparisons: comparisons as f64 }
+    }
+}
+
+/// Bytes that a dedup takes.
+struct Room {
+    disk: f64,
+    memory: f64,
+    sketching: f64,
+}
+
+/// Each pass: how much its tasks sort, each the same share; what they leave.
+fn room(sample: &Prepared, plan: &Plan, group: usize, whole: &Whole, blocks: &Blocks) -> Room {
+    let of_plan = &plan.groups[group];
+    let Whole { documents, sketches, candidates, evidence, found, alike, again, found_again, judged, .. } = *whole;
+    let (partitions, ranges) = (partitions_of(plan, group), of_plan.ranges);
+    let width = Sketch::WIDTH as f64;
+    let per = |amount: f64, tasks: usize| amount / tasks.max(1) as f64;
+    let (sketching, spilled) = Sorters::of(sample, partitions).take(width * per(sketches, partitions), 0.0);
+    // A file has an index beside its records.
+    let filed = |bytes: f64, files: usize| bytes + bytes.min(INDEX * width * files as f64);
+    let mut lies = filed(width * sketches, partitions);
+    let (mut disk, mut memory) = (lies + spilled, 0.0f64);
+    let mut pass = |tasks: usize, [first, then]: [f64; 2], held: f64, leaves: f64| {
+        let sorters = Sorters::of(sample, tasks);
+        let (sorting, spilled) = sorters.take(per(first, tasks), per(then, tasks));
+        memory = memory.max(sorting + sorters.live * held);
+        lies += leaves;
+        disk = disk.max(lies + spilled);
+    };
+    let (_, of_range) = sample.shares(ranges);
+    let held = (blocks.documents as f64 * blocks.held).min(of_range.state as f64);
+    let ranks = Rank::WIDTH as f64 * candidates;
+    pass(ranges, [width * sketches, width * found + ranks], held, filed(width * found + ranks, ranges));
+    if of_plan.verified {
+        pass(partitions, [0.0; 2], 0.0, evidence);
+        let compared = [evidence.min(sample.memory as f64), width * alike];
+        pass(partitions, compared, 0.0, filed(width * alike, partitions));
+    }
+    if of_plan.twice {
+        pass(partitions, [width * again, 0.0], 0.0, filed(width * again, partitions));
+        pass(ranges, [width * again, width * found_again], 0.0, filed(width * found_again, ranges));
+    }
+    if of_plan.judged {
+        // What a judge holds of every document, or of those that stay, and a sorter.
+        let (_, alone) = sample.shares(1);
+        let state = documents * of_plan.spec.state_bits() as f64 / 8.0;
+        let stay = match &of_plan.spec {
+            StageSpec::SimhashDedup(options) => (found.min(documents) - judged).max(0.0) * options.held() as f64,
+            _ => 0.0,
+        };
+        pass(1, [width * judged, 0.0], (state + stay).min(alone.state as f64), filed(width * judged, 1));
+    }
+    Room { disk, memory, sketching }
+}
+
+/// What the sample took, and for all that there is more of, as much again for each.
+fn cpu(label: &str, of_plan: &Group, spent: &Cost, seen: &Seen, whole: &Whole, blocks: &Blocks) -> f64 {
+    let Whole { text, sketches, sketches_seen, scale, in_a_pair, candidates, evidence, found, alike, again, .. } =
+        *whole;
+    let (found_seen, again_seen) = (seen.found as f64, seen.again as f64);
+    let took = |verb: &str, end: &str| spent.get(&format!("{verb} {label}{end}")).copied().unwrap_or(0.0);
+    let cost = |measured: f64, seen: f64, all: f64, otherwise: f64| {
+        let one = if seen >= ENOUGH { measured / seen } else { otherwise };
+        measured + one * (all - seen).max(0.0)
+    };
+    let sorted = |measured: f64, seen: f64, all: f64| {
+        measured + LARGER * (cost(measured, seen, all, SKETCH / LARGER) - measured)
+    };
+    // Many that are near each other meet in pairs, which are few where few are found.
+    let resolving = took("resolve", "");
+    let (meeting, more) = match of_plan.spec {
+        StageSpec::SimhashDedup(_) if 2.0 * found_seen > sketches_seen && sketches_seen >= ENOUGH => {
+            ((resolving - SKETCH * sketches_seen).max(0.0), scale * scale)
+        }
+        _ => (0.0, 1.0),
+    };
+    let mut cpu = sorted(resolving - meeting, sketches_seen + found_seen, sketches + found)
+        + meeting * more
+        + COMPARISON * blocks.comparisons;
+    if of_plan.verified {
+        let one = EVIDENCE * text * in_a_pair / evidence.max(1.0);
+        cpu += cost(took("evidence", ""), seen.evidence as f64, evidence, one)
+            + cost(took("verify", ""), found_seen, found, CANDIDATE * candidates / found.max(1.0));
+    }
+    if of_plan.twice {
+        cpu +=
+            sorted(took("sketch again", ""), again_seen, again) + sorted(took("resolve", " again"), again_seen, again);
+    }
+    if of_plan.judged {
+        let (pairs_seen, pairs) = if of_plan.verified { (seen.alike as f64, alike) } else { (found_seen, found) };
+        cpu += cost(took("judge", ""), pairs_seen, pairs, PAIR);
+    }
+    cpu
+}
+
+/// What nobody can know before.
+fn assumes(of_plan: &Group, whole: &Whole, blocks: &Blocks) -> Option<String> {
+    match (of_plan.twice, of_plan.verified) {
+        _ if blocks.documents > CROWDED => Some(format!(
+            "{} share each block of their SimHashes, and what comparing them takes grows with the square of all: a \
+             smaller distance takes less",
+            count(blocks.documents, "document")
+        )),
+        _ if whole.scale < 1.01 => None,
+        (true, _) => Some(format!(
+            "{:.0} % of the text repeats: more takes more",
+            100.0 * whole.found_again / whole.units.max(1.0)
+        )),
+        (_, true) => Some(format!("{:.0} % of the documents are in a pair", 100.0 * whole.in_a_pair)),
+        _ => None,
+    }
 }
 
 /// The partitions whose documents a dedup compares.
