@@ -226,7 +226,7 @@ pub fn model(path: &Path, say: &mut dyn FnMut(String)) -> Result<Found> {
 /// is looked through, and taken whatever is known of its weights.
 pub fn check_model(folder: &Path) -> Result<Option<Origin>> {
     let path = folder.join(STATE);
-    if !path.is_file() {
+    if !path.is_file() && !without_state(folder) {
         return Ok(None);
     }
     let checked = state_at(&path).and_then(|state| check(folder, &state, &of_model).map(|()| state.origin));
@@ -235,6 +235,14 @@ pub fn check_model(folder: &Path) -> Result<Option<Origin>> {
         (Code::Damaged, None) => failure.hint("copy the checkpoint anew from its run"),
         _ => failure,
     })
+}
+
+/// Whether a folder without a state is what is left of a checkpoint: no model from elsewhere has AdamW's moments, or
+/// lies where a run's checkpoints do.
+fn without_state(folder: &Path) -> bool {
+    let named = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"));
+    let weights = folder.join(folder::WEIGHTS).is_file();
+    weights && (folder.join(MOMENTS).is_file() || (named && run_of(folder).is_some()))
 }
 
 /// The folder of the run whose checkpoint this is.
@@ -247,7 +255,12 @@ fn read_state(store: &Store, step: u64) -> Result<State> {
 }
 
 fn state_at(path: &Path) -> Result<State> {
-    let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::damaged(path, "is not there: it was lost, or the checkpoint was not written to its end")
+        }
+        _ => Failure::io("cannot read", path)(error),
+    })?;
     let state: State = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::damaged(path, format!("no state of a checkpoint: {error}")))?;
     if !(1..=FORMAT).contains(&state.format) {
@@ -284,7 +297,8 @@ struct Hints {
 }
 
 /// The latest checkpoint that is not known to be bad (unless `bad` says that such a one may be taken), as `take`
-/// gives it, which finds it whole; none where there is none at all. Those that are passed over are told to `say`.
+/// gives it, which finds it whole; none where there is none at all. Those that are passed over are told to `say`, also
+/// such as have weights and no state.
 fn newest<T>(
     store: &Store,
     bad: bool,
@@ -292,8 +306,12 @@ fn newest<T>(
     take: &dyn Fn(PathBuf, &State) -> Result<T>,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<T>> {
+    let mut found = folders(store.root())?;
+    let stated = |step: u64| store.has(&format!("{}/{STATE}", name(step)));
+    found.retain(|step| stated(*step) || without_state(&store.path(&name(*step))));
     let mut last = None;
-    for step in steps(store.root())?.into_iter().rev() {
+    let mut left = found.into_iter().rev().peekable();
+    while let Some(step) = left.next() {
         let taken = read_state(store, step).and_then(|state| match &state.standing {
             Standing::Bad(why) if !bad => Ok(Err(why.clone())),
             _ => take(store.path(&name(step)), &state).map(Ok),
@@ -306,9 +324,13 @@ fn newest<T>(
                 last = Some(Failure::configuration(message).hint(no.good));
             }
             // Of a run that is not ours alone, it may have been removed since it was listed.
-            Err(failure) if failure.code == Code::Damaged || !store.has(&format!("{}/{STATE}", name(step))) => {
-                say(format!("warning: {}; going back to the checkpoint before", failure.message));
-                last = Some(failure.hint(no.whole));
+            Err(failure) if failure.code == Code::Damaged || !stated(step) => {
+                let back = left.peek().map_or("", |_| "; going back to the checkpoint before");
+                say(format!("warning: {}{back}", failure.message));
+                // A run that was killed while it wrote its first has none, and begins anew.
+                if stated(step) {
+                    last = Some(failure.hint(no.whole));
+                }
             }
             Err(failure) => return Err(failure),
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use corpus::Digest;
 use corpus::store::Store;
 
-use crate::checkpoint::{Found, model};
+use crate::checkpoint::{Found, check_model, model};
 use crate::cli::{BenchArgs, EvalArgs, ExportArgs, ImportArgs, PlotArgs};
 use crate::comm::Solo;
 use crate::config::Config;
@@ -112,6 +112,7 @@ fn write(output: &Path, export: &Export<'_, f32>) -> Result<()> {
 
 /// Imports a model.
 pub fn import(args: &ImportArgs) -> Result<()> {
+    check_model(&args.model)?;
     let (config, weights) = folder::read(&args.model)?;
     let tokenizer = folder::tokenizer(&args.model);
     let export = Export { config: &config, weights: &weights, stored: Stored::F32, file_bytes: u64::MAX, tokenizer };

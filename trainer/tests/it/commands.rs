@@ -230,6 +230,38 @@ fn whoever_reads_a_run_s_model_takes_the_latest_checkpoint_that_is_whole() {
 }
 
 #[test]
+fn a_checkpoint_that_lost_its_state_is_named() {
+    let place = Place::new();
+    place.fine("pretrain run.yaml --output run");
+    place.fine("export run --output exported");
+    let (before, _) = place.fine("generate run/checkpoints/step-000000016 --ids 5,16 --tokens 4");
+    let lost = "run/checkpoints/step-000000020";
+    std::fs::remove_file(place.path(lost).join("state.json")).unwrap();
+    let words = format!("{lost}/state.json: is not there");
+    let (after, said) = place.fine("generate run --ids 5,16 --tokens 4");
+    assert!(said.contains(&format!("warning: {words}")) && after == before, "{said}");
+    // By its own name it is refused, wherever it lies; what was exported has no state, and needs none.
+    for arguments in [
+        format!("export {lost} --output none"),
+        format!("import {lost} --output none"),
+        format!("pretrain run.yaml --output none --set start={lost}"),
+    ] {
+        place.fails(&arguments, 65, &words);
+    }
+    place.fine("import exported --output imported");
+    std::fs::rename(place.path(lost), place.path("copy")).unwrap();
+    place.fails("generate copy --ids 5 --tokens 1", 65, "copy/state.json: is not there");
+    std::fs::rename(place.path("copy"), place.path(lost)).unwrap();
+    let (_, said) = place.fine("pretrain run.yaml --output run");
+    assert!(said.contains(&words) && said.contains("before\ngoing on after step 16\n"), "{said}");
+    // Where none is before it, none is gone back to; and a run that was killed in its first begins anew.
+    place.fine("pretrain run.yaml --output one --set steps=1");
+    std::fs::remove_file(place.path("one/checkpoints/step-000000001/state.json")).unwrap();
+    let (_, said) = place.fine("pretrain run.yaml --output one --set steps=2");
+    assert!(said.contains("step-000000001/state.json: is not there") && !said.contains("going"), "{said}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let place = Place::new();
     place.fine("pretrain run.yaml --output run --set steps=2");
