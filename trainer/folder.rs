@@ -118,6 +118,10 @@ pub struct Export<'a, F> {
 
 /// Writes a folder that transformers loads. It is whole when `config.json` is there.
 pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
+    let tokenizer = match &export.tokenizer {
+        Some(tokenizer) => tokenizer_files(tokenizer, export.config)?,
+        None => Vec::new(),
+    };
     sweep(store)?;
     let mut files: Vec<Vec<Entry<'_, F>>> = vec![Vec::new()];
     let (mut bytes, mut total) = (0, 0);
@@ -148,8 +152,8 @@ pub fn write<F: Float>(store: &Store, export: &Export<'_, F>) -> Result<()> {
         let index = Index { metadata: json!({"total_size": total}), weight_map };
         put(INDEX, &json!(index))?;
     }
-    if let Some(tokenizer) = &export.tokenizer {
-        put_tokenizer(store, tokenizer, export.config)?;
+    for (name, bytes) in &tokenizer {
+        store.write(name, bytes)?;
     }
     let (end, ends) = (export.config.eos_token_id, export.config.ends_json());
     put("generation_config.json", &json!({"_from_model_config": true, "bos_token_id": end, "eos_token_id": ends}))?;
@@ -185,18 +189,26 @@ pub fn check<F: Float>(export: &Export<'_, F>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the weights that a write left which did not end: their index would stand beside other files.
+/// Removes what a write left which did not end: its index would stand beside other files, its tokenizer beside another
+/// model. Weights are written first and removed last: where there are none, a tokenizer is none of ours.
 fn sweep(store: &Store) -> Result<()> {
     let entries = std::fs::read_dir(store.root()).map_err(Failure::io("cannot list", store.root()))?;
+    let mut left = Vec::new();
     for entry in entries {
         let name = entry.map_err(Failure::io("cannot list", store.root()))?.file_name().to_string_lossy().into_owned();
         let part =
             name.strip_prefix("model-").is_some_and(|rest| rest.contains("-of-") && rest.ends_with(".safetensors"));
         if part || name == INDEX || name == WEIGHTS {
-            store.remove(&name)?;
+            left.push(name);
         }
     }
-    Ok(())
+    if left.is_empty() {
+        return Ok(());
+    }
+    for name in [TOKENIZER].into_iter().chain(BESIDE).filter(|name| store.has(name)) {
+        store.remove(name)?;
+    }
+    left.iter().try_for_each(|name| Ok(store.remove(name)?))
 }
 
 /// The `tokenizer.json` that is named by itself or by its folder.
@@ -209,21 +221,20 @@ pub fn tokenizer(model: &Path) -> Option<PathBuf> {
     [Some(model), run_of(model)].into_iter().flatten().map(|folder| folder.join(TOKENIZER)).find(|path| path.is_file())
 }
 
-fn put_tokenizer(store: &Store, from: &Path, config: &Config) -> Result<()> {
-    let take = |path: &Path, name: &str| -> Result<Vec<u8>> {
-        let bytes = std::fs::read(path).map_err(Failure::io("cannot read", path))?;
-        store.write(name, &bytes)?;
-        Ok(bytes)
-    };
+/// The files of a tokenizer beside a model of this shape, by name. They are read before anything is removed: they may
+/// lie where the model goes.
+fn tokenizer_files(from: &Path, config: &Config) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let read = |path: &Path| std::fs::read(path).map_err(Failure::io("cannot read", path));
     let path = tokenizer_at(from);
-    let bytes = take(&path, TOKENIZER)?;
+    let bytes = read(&path)?;
+    let mut files = Vec::new();
     for name in BESIDE {
         let beside = path.with_file_name(name);
         if beside.is_file() {
-            take(&beside, name)?;
+            files.push((name, read(&beside)?));
         }
     }
-    if !store.has(TOKENIZER_CONFIG) {
+    if !files.iter().any(|(name, _)| *name == TOKENIZER_CONFIG) {
         // Without it transformers does not know which class reads the file, nor which token ends a text.
         let json: serde_json::Value = serde_json::from_slice(&bytes)
             .map_err(|error| Failure::configuration(format!("{} is not a tokenizer: {error}", path.display())))?;
@@ -235,9 +246,10 @@ fn put_tokenizer(store: &Store, from: &Path, config: &Config) -> Result<()> {
             "model_max_length": config.max_position_embeddings,
             "tokenizer_class": "PreTrainedTokenizerFast",
         });
-        store.write(TOKENIZER_CONFIG, format!("{said:#}\n").as_bytes())?;
+        files.push((TOKENIZER_CONFIG, format!("{said:#}\n").into_bytes()));
     }
-    Ok(())
+    files.push((TOKENIZER, bytes));
+    Ok(files)
 }
 
 /// How a tokenizer writes an added token.
@@ -306,6 +318,33 @@ mod tests {
                 left.iter().find(|name| name.ends_with(".safetensors") && !named.values().any(|own| own == *name));
             assert_eq!(stale, None);
             store.remove("config.json").unwrap();
+        }
+    }
+
+    #[test]
+    fn the_tokenizer_of_an_export_that_did_not_end_is_not_the_next_one_s() {
+        let config = small();
+        let weights = start::<f32>(&config, 3);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let own = |tokenizer| {
+            let export =
+                Export { config: &config, weights: &weights, stored: Stored::F32, file_bytes: 3000, tokenizer };
+            write(&store, &export).unwrap();
+            store.remove("config.json").unwrap();
+        };
+        // Where nothing was begun, what is there is whoever's it is.
+        store.write(TOKENIZER, br#"{"is": "ours"}"#).unwrap();
+        own(None);
+        assert!(store.has(TOKENIZER) && !store.has(TOKENIZER_CONFIG));
+        // One that is named stays, also where the model goes.
+        store.write("added_tokens.json", b"{}").unwrap();
+        own(Some(folder.path().to_path_buf()));
+        assert_eq!(store.read(TOKENIZER).unwrap(), br#"{"is": "ours"}"#);
+        assert!(store.has(TOKENIZER_CONFIG) && store.has("added_tokens.json"));
+        own(None);
+        for name in [TOKENIZER, TOKENIZER_CONFIG, "added_tokens.json"] {
+            assert!(!store.has(name), "{name}");
         }
     }
 
