@@ -43,6 +43,7 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<bool>
         }
         None => text.extend(&prompt)?,
     };
+    numbers(&first, prompt.len())?;
     let (since, mut all, mut read) = (Instant::now(), 0, true);
     for sample in 0..args.samples {
         if !read {
@@ -71,6 +72,7 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<bool>
             }
             if number + 1 < tokens {
                 logits = text.extend(&[token])?;
+                numbers(&logits, prompt.len() + number + 1)?;
             }
         }
         if let Some(stream) = &mut stream {
@@ -81,6 +83,17 @@ pub fn generate(args: &GenerateArgs, print: &mut dyn FnMut(&str) -> Result<bool>
     let speed = f64::from(all) / since.elapsed().as_secs_f64().max(1e-9);
     say(&format!("{all} tokens after {}, {} tokens/s", prompt.len(), rounded(speed)));
     Ok(())
+}
+
+/// Refuses logits after so many `tokens` that are no finite numbers: nothing can be chosen by them.
+fn numbers(logits: &[f32], tokens: usize) -> Result<()> {
+    let none = logits.iter().filter(|logit| !logit.is_finite()).count();
+    if none == 0 {
+        return Ok(());
+    }
+    let all = logits.len();
+    Err(Failure::configuration(format!("after {tokens} tokens {none} of {all} logits are no finite numbers"))
+        .hint("the model is broken: take another checkpoint of its run, by the name of its folder"))
 }
 
 /// Rows of `width` numbers as NumPy reads them, format 1.0: a header in Python's words, then the numbers.

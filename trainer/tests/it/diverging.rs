@@ -96,6 +96,15 @@ fn a_run_does_not_end_with_weights_whose_loss_is_no_number() {
     // Nor with such as are none themselves.
     place.fine("pretrain run.yaml --output inf --set data.validation=0 --set steps=8");
     place.fine("pretrain run.yaml --output inf --set data.validation=0 --set steps=9 --set optimizer.rate=1e40");
+    // Who names them all the same gets no text that looks like one.
+    for way in ["", " --temperature 1"] {
+        let broken = format!("generate inf/checkpoints/step-000000009 --ids 1,2 --tokens 4{way}");
+        place.fails(
+            &broken,
+            64,
+            "error: after 2 tokens 32 of 32 logits are no finite numbers\nhint: the model is broken",
+        );
+    }
     let (_, said) = place.fine("pretrain run.yaml --output inf --set data.validation=0");
     let passed = "the checkpoint of step 9 is passed over: not all of its weights are numbers\ngoing on after step 8";
     assert!(said.contains(passed), "{said}");
