@@ -9,8 +9,12 @@ use crate::failure::{Failure, Result};
 /// How much of a slice a run reads to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seen {
-    /// None of its shards, as far as is known.
+    /// None of its shards, as far as is known: they may hold the same text, written anew.
     No,
+    /// None, though they are there: they have no share of what is drawn.
+    Undrawn,
+    /// Shards of the same names and indexes, with other tokens.
+    Changed,
     /// Some of its shards, or all in another order.
     Part,
     /// Its shards in their order, so that windows of as many tokens are the same ones.
@@ -21,10 +25,13 @@ impl Loose {
     /// How much of a slice is in these shards.
     fn holds(&self, slice: &Loose) -> Seen {
         let tokens = |shards: &[ShardOf]| shards.iter().map(|shard| shard.tokens).collect::<Vec<Digest>>();
+        let named = |shard: &ShardOf| (shard.path.file_name().map(ToOwned::to_owned), shard.index);
         match (self, slice) {
             (Loose::Known(own), Loose::Known(all)) => {
+                let changed = all.iter().any(|now| own.iter().any(|was| named(was) == named(now)));
                 let (own, all) = (tokens(own), tokens(all));
                 match all.iter().any(|one| own.contains(one)) {
+                    false if changed => Seen::Changed,
                     false => Seen::No,
                     true if own == all => Seen::Whole,
                     true => Seen::Part,
@@ -61,8 +68,11 @@ impl Origin {
         let known = Loose::Known(slice.known()?);
         let mut most = Seen::No;
         for (name, own) in self.listed.iter().chain(&self.shards) {
-            if self.draws(name) {
-                most = most.max(own.holds(&known));
+            let held = own.holds(&known);
+            match self.draws(name) {
+                true => most = most.max(held),
+                false if held == Seen::Whole => most = most.max(Seen::Undrawn),
+                false => {}
             }
         }
         // Not every checkpoint says more of them than their catalog.
@@ -86,7 +96,9 @@ impl Origin {
             let cut = seen == Seen::Whole && own == time as u64;
             let count = data.told(at, which);
             notes.push(match (which, seen) {
-                (_, Seen::No) => format!("{count} of shards it was not trained on"),
+                (_, Seen::No) => format!("{count} of shards it does not know"),
+                (_, Seen::Undrawn) => format!("{count} of shards it was not trained on"),
+                (_, Seen::Changed) => format!("{count} of shards that have changed since it was trained on them"),
                 (Which::HeldOut, Seen::Whole) if cut && split.held <= held => format!("{count} held out of its training"),
                 (Which::HeldOut, Seen::Whole) => {
                     let message = format!(
