@@ -8,6 +8,7 @@
 //!                                                     others; written last
 //! ```
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use corpus::Digest;
@@ -29,6 +30,9 @@ pub const CHECKPOINTS: &str = "checkpoints";
 /// 1 did not say what a run is made of, only the digest of it all; 2 knew shards without a catalog by their indexes
 /// alone.
 const FORMAT: u32 = 3;
+/// What is said of a checkpoint that knows no tokens, see [`Origin::knows_tokens`].
+pub const UNKNOWN: &str = "warning: the checkpoint is of an earlier version, which did not note the tokens of its shards: \
+                           whether they have changed since is not known";
 const STATE: &str = "state.json";
 const MOMENTS: &str = "moments.safetensors";
 
@@ -361,7 +365,9 @@ pub fn latest<F: Float>(
     bad: bool,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<Snapshot<F>>> {
+    let known = Cell::new(true);
     let take = |folder: PathBuf, state: &State| {
+        known.set(state.origin.as_ref().is_some_and(Origin::knows_tokens));
         origin.check(state.origin.as_ref(), state.run, store.root())?;
         check(&folder, state, &|_| true)?;
         read(&folder, state, config, origin)
@@ -370,7 +376,11 @@ pub fn latest<F: Float>(
         good: "no checkpoint has weights to go on from: begin anew with other numbers and another --output, or set `checkpoint.bad=true`",
         whole: "no checkpoint is whole: remove them to begin anew, or give another --output",
     };
-    newest(store, bad, &no, &take, say)
+    let found = newest(store, bad, &no, &take, say)?;
+    if found.is_some() && !known.get() {
+        say(UNKNOWN.to_owned());
+    }
+    Ok(found)
 }
 
 /// Removes what is left of checkpoints that were never whole, or are no more.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use corpus::Digest;
 use corpus::store::Store;
 
-use crate::checkpoint::{Found, check_model, model};
+use crate::checkpoint::{Found, UNKNOWN, check_model, model};
 use crate::cli::{BenchArgs, EvalArgs, ExportArgs, ImportArgs, PlotArgs};
 use crate::comm::Solo;
 use crate::config::Config;
@@ -40,6 +40,9 @@ pub(crate) fn read(path: &Path) -> Result<(Config, Weights<Vec<f32>>)> {
 pub fn eval(args: &EvalArgs) -> Result<String> {
     let plan = plan_of(&args.config, &args.set)?;
     let Found { folder, origin } = model(&args.model, &mut |line| say(&line))?;
+    if origin.as_ref().is_some_and(|origin| !origin.knows_tokens()) {
+        say(UNKNOWN);
+    }
     let (config, weights) = folder::read(&folder)?;
     let reader = Reader { config: &config, tokenizer: tokenizer_of(args, &plan, &folder, origin.as_ref())? };
     let data = reader.evaluate(&plan)?;

@@ -387,6 +387,12 @@ impl Origin {
         digests(self) == digests(was)
     }
 
+    /// Whether it says what tokens the shards had: checkpoints did not always.
+    pub fn knows_tokens(&self) -> bool {
+        let loose = self.shards.values().any(|shards| matches!(shards, Loose::Indexes(_)));
+        !loose && (self.catalogs.is_empty() || !self.listed.is_empty())
+    }
+
     /// What may have changed and has.
     pub fn changes(&self, was: &Origin) -> Vec<String> {
         keys(&was.may, &self.may)

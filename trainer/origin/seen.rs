@@ -96,6 +96,9 @@ impl Origin {
             let cut = seen == Seen::Whole && own == time as u64;
             let count = data.told(at, which);
             notes.push(match (which, seen) {
+                (_, Seen::No) if !self.knows_tokens() => {
+                    format!("{count} of which it is not known whether it was trained on them")
+                }
                 (_, Seen::No) => format!("{count} of shards it does not know"),
                 (_, Seen::Undrawn) => format!("{count} of shards it was not trained on"),
                 (_, Seen::Changed) => format!("{count} of shards that have changed since it was trained on them"),

@@ -7,6 +7,7 @@ use corpus::{Digest, catalog::TokenizerEntry};
 
 use crate::place::{Place, read, text};
 use crate::support::fixture;
+use trainer::checkpoint::UNKNOWN;
 
 const OTHERS: &str = "error: the checkpoints in run are of another run: ";
 
@@ -127,6 +128,7 @@ fn checkpoints_of_format_1_are_still_gone_on_from() {
         "the checkpoints in run are of another run\nhint: its model, data, mixture, seed, batch or sequence were";
     place.fails(&format!("{run} --set seed=1"), 64, said);
     let (_, said) = place.fine(run);
+    assert_eq!(said.matches(UNKNOWN).count(), 1, "{said}");
     assert!(
         said.contains("going on after step 6\nstep 7/20 ") || said.contains("going on after step 6\npeak"),
         "{said}"
@@ -149,11 +151,20 @@ fn checkpoints_of_format_2_are_still_gone_on_from() {
     own(&place, &[200, 300]);
     let words = format!("{OTHERS}shards of `mine`: the digest of their indexes was ");
     place.fails(&format!("{run} --set steps=4"), 64, &words);
+    let (table, said) =
+        place.fine(&format!("{} --all", run.replace("pretrain run.yaml --output run", "eval run --config run.yaml")));
+    assert!(
+        table.contains("of which it is not known whether it was trained on them") && said.contains(UNKNOWN),
+        "{table}{said}"
+    );
     own(&place, &[300, 200]);
     let (_, said) = place.fine(&format!("{run} --set steps=4"));
+    assert_eq!(said.matches(UNKNOWN).count(), 1, "{said}");
     assert!(said.contains("going on after step 2\n         `steps` was 2, is 4\n"), "{said}");
     // The next one knows them.
     let state: serde_json::Value = serde_json::from_slice(&place.checkpoint("run", 4)["state.json"]).unwrap();
+    let (_, said) = place.fine(&format!("{run} --set steps=5"));
+    assert!(!said.contains(UNKNOWN), "{said}");
     let known = &state["origin"]["shards"]["mine"][0];
     let tokens = serde_json::json!(Digest::sampled(&place.path("own/s.bin")).unwrap());
     assert_eq!((&known["path"], &known["tokens"]), (&"own/s.bin".into(), &tokens));
