@@ -31,10 +31,13 @@ import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "fixtures"))
+
 import numpy
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from shapes import shapes
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
 # So large that files of 1 MiB are several in every width.
@@ -58,20 +61,7 @@ BOUNDS = {"f32": 1e-5, "f16": 1e-2, "bf16": 8e-2}
 def weights_of(seed):
     """Random weights, large enough that each of them matters."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = {"gpt_neox.embed_in.weight": (V, D), "embed_out.weight": (V, D)}
-    for layer in range(LAYERS):
-        name = f"gpt_neox.layers.{layer}."
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            shapes |= {f"{name}{norm}.weight": (D,), f"{name}{norm}.bias": (D,)}
-        for linear, outs, ins in (
-            ("attention.query_key_value", 3 * D, D),
-            ("attention.dense", D, D),
-            ("mlp.dense_h_to_4h", FF, D),
-            ("mlp.dense_4h_to_h", D, FF),
-        ):
-            shapes |= {f"{name}{linear}.weight": (outs, ins), f"{name}{linear}.bias": (outs,)}
-    shapes |= {"gpt_neox.final_layer_norm.weight": (D,), "gpt_neox.final_layer_norm.bias": (D,)}
-    noise = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    noise = {name: torch.randn(shape, generator=generator) for name, shape in shapes(V, D, FF, LAYERS).items()}
     return {name: 1 + 0.2 * one if name.endswith("norm.weight") else 0.2 * one for name, one in noise.items()}
 
 
