@@ -117,8 +117,8 @@ fn spans_of_tokens() {
     );
 }
 
-#[test]
-fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
+/// Pages in `raw`, and a run `other` that has some like them from `old`.
+fn beside_another_run() -> Folder {
     let folder = Folder::new();
     pages(&folder, 4, 20);
     fs::create_dir(folder.path("old")).unwrap();
@@ -127,6 +127,12 @@ fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
     }
     folder.pipeline("old.yaml", "empty_text: {}");
     folder.fine("build old.yaml --input old --output other --set partition=1");
+    folder
+}
+
+#[test]
+fn what_another_run_has_counts_as_seen_by_dedups_that_cut() {
+    let folder = beside_another_run();
     folder.fine("build old.yaml --input raw --output whole");
     let whole = documents(&folder, "whole");
     for (stage, options) in [
@@ -212,14 +218,7 @@ fn of_lines_of_which_no_copy_stays_the_other_run_s_document_is_named() {
 
 #[test]
 fn how_much_of_a_document_another_run_has_can_be_marked_and_nothing_goes_for_it() {
-    let folder = Folder::new();
-    pages(&folder, 4, 20);
-    fs::create_dir(folder.path("old")).unwrap();
-    for file in ["pages-0.json", "pages-1.json"] {
-        fs::rename(folder.path("raw").join(file), folder.path("old").join(file)).unwrap();
-    }
-    folder.pipeline("old.yaml", "empty_text: {}");
-    folder.fine("build old.yaml --input old --output other --set partition=1");
+    let folder = beside_another_run();
     let build = |stage: &str, options: &str, out: &str| {
         folder.pipeline("p.yaml", &format!("{stage}: {{ {options}, guard: {{ share: 0.0001, then: warn }} }}"));
         folder.fine(&format!("build p.yaml --input raw --output {out}"))
