@@ -138,15 +138,8 @@ pub fn export(args: &ExportArgs) -> Result<()> {
 pub fn plan(args: &PretrainArgs) -> Result<String> {
     let plan = plan_of(args.config("plan")?, &args.set)?;
     let config = &plan.spec.model.config;
-    let place = match World::from_environment(&|name: &str| std::env::var(name).ok(), args.processes.is_some())? {
-        Some(World { size, beside, with_first, .. }) => {
-            Place { processes: size as u64, beside: beside as u64, first: with_first }
-        }
-        None => {
-            let own = u64::from(args.processes.unwrap_or(1));
-            Place { processes: own, beside: own, first: true }
-        }
-    };
+    let launched = World::from_environment(&|name: &str| std::env::var(name).ok(), args.processes.is_some())?;
+    let place = launched.map_or_else(|| Place::here(args.processes.unwrap_or(1).into()), |world| Place::of(&world));
     check_processes(&plan, place.processes as usize)?;
     let needs = Needs::of(&plan, place.processes);
     let row = |name: &str, value: u64| format!("{name:<14}{:>12}", bytes(value as f64));

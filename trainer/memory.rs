@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::PRESETS;
 use crate::device::Precision;
 use crate::failure::{Failure, Result};
+use crate::launcher::World;
 use crate::model::LOGIT_ROWS;
 use crate::report::bytes;
 use crate::spec::RunPlan;
@@ -137,6 +138,16 @@ pub struct Place {
 }
 
 impl Place {
+    /// All of so many on this machine.
+    pub fn here(processes: u64) -> Place {
+        Place { processes, beside: processes, first: true }
+    }
+
+    /// As a launcher says of one of them.
+    pub fn of(world: &World) -> Place {
+        Place { processes: world.size as u64, beside: world.beside as u64, first: world.with_first }
+    }
+
     fn most(&self, plan: &RunPlan) -> u64 {
         Needs::of(plan, self.processes).most(self.beside, self.first)
     }
@@ -283,7 +294,7 @@ mod tests {
             let available = Available { bytes: gib << 30, of: "this machine's 64.0 GiB".into() };
             check(&plan(text), place, &available).map_err(|failure| failure.to_string())
         };
-        let alone = Place { processes: 1, beside: 1, first: true };
+        let alone = Place::here(1);
         assert_eq!(said("model: pythia-14m", 8, alone), Ok(()));
         let many = said("model: pythia-410m\nbatch: 64\nmicro: 16", 32, alone).unwrap_err();
         assert!(
@@ -347,7 +358,7 @@ mod tests {
         // Nor does it take long to say what would help.
         let text = "model: pythia-14m\nsequence: 1\nbatch: 1099511627776\nmicro: 1099511627776\nsteps: 1";
         let available = Available { bytes: 8 << 30, of: "this machine's 64.0 GiB".into() };
-        let place = Place { processes: 1, beside: 1, first: true };
+        let place = Place::here(1);
         let said = check(&plan(text), place, &available).unwrap_err().to_string();
         assert!(said.contains("hint: `micro: "), "{said}");
         assert_eq!(divisors(36), [1, 2, 3, 4, 6, 9, 12, 18, 36]);

@@ -169,18 +169,17 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     };
     match (launched, args.processes.unwrap_or(1)) {
         (Some(world), _) => {
-            let (processes, beside) = (world.size as u64, world.beside as u64);
-            fits(Place { processes, beside, first: world.with_first })?;
+            fits(Place::of(&world))?;
             process(args, &plan, Box::new(Tcp::connect(&world, None)?))
         }
         (None, 1) => {
-            fits(Place { processes: 1, beside: 1, first: true })?;
+            fits(Place::here(1))?;
             process(args, &plan, Box::new(Solo))
         }
         (None, size) => {
             // Found out here, not by every one of them.
             check_processes(&plan, usize::from(size))?;
-            fits(Place { processes: u64::from(size), beside: u64::from(size), first: true })?;
+            fits(Place::here(size.into()))?;
             let (mut others, world, door) = Others::start(size)?;
             let ended = Tcp::connect(&world, Some(door)).and_then(|comm| process(args, &plan, Box::new(comm)));
             others.end(ended.is_err());
